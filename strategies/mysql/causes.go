@@ -6,9 +6,10 @@ import (
 )
 
 const (
-	unlock = "ALTER USER {user}@`%` ACCOUNT UNLOCK"
-	locked = "the account is locked, whatever the password: {fix} (" + itsHost + ")"
-	flush  = "FLUSH PRIVILEGES"
+	unlock     = "ALTER USER {user}@`%` ACCOUNT UNLOCK"
+	locked     = "the account is locked, whatever the password: {fix} (" + itsHost + ")"
+	flush      = "FLUSH PRIVILEGES"
+	raiseLimit = "ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS "
 	// flushDoes: no table shows which account is blocked, and none of the server's answers which one was met.
 	flushDoes = "it unblocks each account of the server that wrong passwords have blocked"
 	itsHost   = "its host may be another than %: SELECT host FROM mysql.user WHERE user = its name"
@@ -36,9 +37,10 @@ const (
 )
 
 // typedUser is the user of the login in Lines and Before, as a string constant. twice is two times the limit that an
-// answer names, and ample no less than that, nor than what a rotation needs in an hour.
+// answer names, once that limit, and ample no less than twice, nor than what a rotation needs in an hour.
 const (
 	typedUser = "{'user'}"
+	once      = "THE-VERY-LIMIT"
 	twice     = "TWICE-THE-LIMIT"
 	ample     = "MORE-THAN-THE-LIMIT"
 )
@@ -53,7 +55,15 @@ func hourly(column, clause string, says ...string) dial.Cause {
 		Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see which account has the limit",
 			Run:  "SELECT Host, " + column + " FROM mysql.user WHERE User = " + typedUser,
 			Note: "an account with 0 has none, and what comes next would give it one: run that for one that has"}},
-		Fix: "ALTER USER {user}@`%` WITH " + clause + " " + ample, Note: itsHost}
+		Fix: "ALTER USER {user}@`%` WITH " + clause + " " + ample, For: "to let it in before the hour is over",
+		Note:  itsHost,
+		Lines: []rotator.Fix{putBack("ALTER USER {user}@`%` WITH " + clause + " ")}}
+}
+
+// putBack is the line after one that raises a limit.
+func putBack(statement string) rotator.Fix {
+	return rotator.Fix{By: rotator.ByAdministrator, Run: statement + once, Note: itsHost,
+		For: "if you ran that and the limit is there on purpose, to put it back once clients are well"}
 }
 
 // lockedOnes shows which account of the user to unlock, where the one for every host is not it.
@@ -151,11 +161,17 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1184"}, Kind: rotator.KindMisconfigured, AtLogin: true,
 			Text: "the server's init_connect fails, with which it begins every session but a superuser's, and so it " +
 				"ends them all: as a user with CONNECTION_ADMIN or SUPER (MariaDB: CONNECTION ADMIN), SHOW GLOBAL " +
-				"VARIABLES LIKE 'init_connect', and bring back what it names, or {fix}, and " +
-				"in the server's configuration too (my.cnf, a parameter group). The server's log has its error",
+				"VARIABLES LIKE 'init_connect', and bring back what it names (the server's log has its error), or " +
+				"{fix} until that is done, for an audit may need it. Where nothing does any more: " +
+				"in the server's configuration too (my.cnf, a parameter group)",
 			Before: []rotator.Fix{{By: rotator.ByAdministrator, Run: "SHOW GLOBAL VARIABLES LIKE 'init_connect'",
-				For: "to see what it does", Note: "keep what it shows: what comes next overwrites it"}},
-			Fix: "SET GLOBAL init_connect = ''"},
+				For: "to see what it does",
+				Note: "bring back what it names, as a table, and no more need be done. Keep what it shows: what " +
+					"comes next overwrites it"}},
+			Fix: "SET GLOBAL init_connect = ''", For: "if that cannot be at once, to let clients in without it",
+			Lines: []rotator.Fix{{By: rotator.ByAdministrator, Run: "SET GLOBAL init_connect = 'SHOWN'",
+				For:  "if you ran that, once what it names is back, with what it showed in place of SHOWN",
+				Note: `write each ' and each \ of it twice`}}},
 		{Codes: []string{"1049"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true, Guesses: true,
@@ -182,12 +198,18 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1226"}, Says: []string{"max_user_connections"},
 			Kind: rotator.KindTooManyConnections, Public: true, Retry: dial.RetryYes,
 			OfAccount: true,
-			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, {fix}, or with a " +
-				"higher one. " + noSlot,
-			Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see which account has the limit",
-				Run:  "SELECT Host, max_user_connections FROM mysql.user WHERE User = " + typedUser,
-				Note: "an account with 0 has none, and what comes next would give it one: run that for one that has"}},
-			Fix: "ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS " + twice, Note: itsHost},
+			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, end what holds them, " +
+				"or {fix}, or with a higher one. " + noSlot,
+			Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see what holds its connections",
+				Run: "SELECT ID, HOST, DB, COMMAND, TIME, STATE FROM information_schema.PROCESSLIST WHERE USER = " +
+					typedUser,
+				Note: "one that nothing needs, KILL its id ends: then the limit need not be raised"},
+				{By: rotator.ByAdministrator, For: "to see which account has the limit",
+					Run: "SELECT Host, max_user_connections FROM mysql.user WHERE User = " + typedUser,
+					Note: "an account with 0 has none, and what comes next would give it one: run that for one that " +
+						"has"}},
+			Fix: raiseLimit + twice, For: "if it lasts, and clients need all of these", Note: itsHost,
+			Lines: []rotator.Fix{putBack(raiseLimit)}},
 		hourly("max_questions", "MAX_QUERIES_PER_HOUR", "max_questions", "max_queries_per_hour"),
 		hourly("max_updates", "MAX_UPDATES_PER_HOUR", "max_updates"),
 		hourly("max_connections", "MAX_CONNECTIONS_PER_HOUR", "max_connections_per_hour"),

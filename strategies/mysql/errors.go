@@ -242,6 +242,9 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 			Text: "{address} refused the connection before a password was sent, so that this says nothing of the " +
 				"password: a proxy in between, or something that is not MySQL. Check host and port in the secret"}
 	}
+	for i, line := range c.Lines {
+		c.Lines[i].Run = strings.ReplaceAll(line.Run, once, theLimit(e.Message))
+	}
 	c.Before, c.Lines = typedFixes(c.Before, login.User), typedFixes(c.Lines, login.User)
 	c.Fix = strings.ReplaceAll(c.Fix, twice, twiceTheLimit(e.Message, 0))
 	c.Fix = strings.ReplaceAll(c.Fix, ample, twiceTheLimit(e.Message, 1000))
@@ -251,7 +254,7 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 // typedFixes are lines with the name of a user in them.
 func typedFixes(lines []rotator.Fix, user string) []rotator.Fix {
 	for i, line := range lines {
-		lines[i].Run = strings.ReplaceAll(line.Run, typedUser, typedText(user))
+		lines[i].Run = strings.NewReplacer(typedUser, typedText(user), "{user}", quoteIdent(user)).Replace(line.Run)
 	}
 	return lines
 }
@@ -262,10 +265,16 @@ var limitOf = regexp.MustCompile(`: (\d+)\)$`)
 // twiceTheLimit is what an account is given in place of a limit that it has used up, but no less than atLeast; 0, which
 // is none, where the answer does not say how high that is.
 func twiceTheLimit(message string, atLeast int) string {
+	if n, err := strconv.Atoi(theLimit(message)); err == nil && n > 0 {
+		return strconv.Itoa(max(2*n, atLeast))
+	}
+	return "0"
+}
+
+// theLimit is the one that an answer names; 0: none.
+func theLimit(message string) string {
 	if found := limitOf.FindStringSubmatch(message); found != nil {
-		if n, err := strconv.Atoi(found[1]); err == nil {
-			return strconv.Itoa(max(2*n, atLeast))
-		}
+		return found[1]
 	}
 	return "0"
 }

@@ -1029,11 +1029,18 @@ var scenes = map[string]func(*scene){
 		}
 		s.names = "ALTER USER `" + s.user + "`@`%` WITH MAX_USER_CONNECTIONS 2"
 		s.says, s.fix = s.names, func() {
-			looks := s.lines("SELECT Host, max_user_connections ")
-			if strings.Index(s.text, looks[0]) > strings.Index(s.text, "         "+s.names) {
-				s.t.Errorf("which account has the limit is not shown first: %s", s.text)
+			raise := strings.Index(s.text, "         "+s.names)
+			looks := append(s.lines("SELECT Host, max_user_connections "), s.lines("SELECT ID, HOST, DB, ")...)
+			for _, line := range looks {
+				if strings.Index(s.text, line) > raise {
+					s.t.Errorf("which account has the limit, and what uses it up, is not shown first: %s", s.text)
+				}
 			}
-			s.exec(looks[0], s.names)
+			limits := s.lines("ALTER USER .* WITH MAX_USER_CONNECTIONS ")
+			if len(limits) != 2 || limits[1] != strings.Replace(s.names, "CONNECTIONS 2", "CONNECTIONS 1", 1) {
+				s.t.Errorf("the limit is not put back: %v", limits)
+			}
+			s.exec(append(looks, s.names)...)
 		}
 	},
 	"too few connections an hour": func(s *scene) {
@@ -1065,6 +1072,9 @@ var scenes = map[string]func(*scene){
 			s.say("GRANT "+r+" TO %u@'%' WITH ADMIN OPTION", s.user+"boss", "")
 		}
 		s.says, s.never = "and is no default role", "SHOW GRANTS FOR"
+		if s.db.family() == "mysql" {
+			s.names, s.fix = "if all roles that it is granted are meant", func() { s.exec(s.lines("SET DEFAULT ROLE ALL")...) }
+		}
 	},
 	"the user lost its privileges on the database, and its clone has them": func(s *scene) {
 		s.my()
@@ -1159,10 +1169,11 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.exec("SET GLOBAL init_connect = 'INSERT INTO none.logins VALUES (1)'")
 		s.names, s.fix = "SET GLOBAL init_connect = ''", func() {
-			if all := s.lines("S.*init_connect"); len(all) != 2 || !strings.HasPrefix(all[0], "SHOW ") {
-				s.t.Errorf("what is overwritten is not shown before: %v", all)
+			all := s.lines("S.*init_connect")
+			if len(all) != 3 || !strings.HasPrefix(all[0], "SHOW ") || all[2] != "SET GLOBAL init_connect = 'SHOWN'" {
+				s.t.Fatalf("what is overwritten is not shown before, or not put back: %v", all)
 			}
-			s.exec(s.lines("S.*init_connect")...)
+			s.exec(all[:2]...)
 		}
 		s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL init_connect = ''") })
 	},
