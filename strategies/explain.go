@@ -109,6 +109,16 @@ func explainRejected(ctx context.Context, e Engine, r rotator.Rotation, fallback
 	if pair, err := t.parsePair(r.Current, current.User); err == nil && paired {
 		superuser.For.Users = []string{pair.Original, pair.Clone}
 	}
+	var holds []func() (Login, error)
+	for _, login := range logins {
+		holds = append(holds, fixedLogin(login))
+	}
+	if r.ReadPrevious != nil { // which works, perhaps, and so is of none that was rejected
+		holds = append(holds, previousLogin(ctx, t, r, current, func(user string) bool {
+			return slices.Contains(users, user)
+		}))
+	}
+	superuser.For.Passwords = passwordsOf(holds...)
 	causes, err := x.Explain(ctx, superuser, logins...)
 	tester, ok := e.(UseTester)
 	changes := func(c rotator.RejectionCause) bool { return c.Reset != "" || c.Fixes != nil }

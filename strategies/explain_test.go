@@ -34,6 +34,47 @@ func (e explaining) Explain(ctx context.Context, superuser strategies.Login,
 	return all, e.Ping(ctx, superuser)
 }
 
+type keeping struct {
+	explaining
+	passwords *[]string
+}
+
+func (e keeping) Explain(ctx context.Context, superuser strategies.Login,
+	rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
+	for p, err := range superuser.For.Passwords(ctx, rejected[0].User) {
+		*e.passwords = append(*e.passwords, p.Reveal()+fmt.Sprint(err))
+	}
+	return e.explaining.Explain(ctx, superuser, rejected...)
+}
+
+// TestWhatASecretHoldsIsKnownToWhoExplains: each rejected password of the user, and AWSPREVIOUS where it is of the same
+// server.
+func TestWhatASecretHoldsIsKnownToWhoExplains(t *testing.T) {
+	t.Parallel()
+	memory := &strategytest.Memory{}
+	memory.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("canary-boss"), Superuser: true})
+	value := func(user, password string) secret.Document {
+		return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", user).
+			Set("masterarn", bossARN).SetPassword(secret.NewPassword(password))
+	}
+	for host, want := range map[string][]string{strategytest.MemoryHost: {"a<nil>", "b<nil>"}, "elsewhere": {"a<nil>"}} {
+		var got []string
+		s := strategies.SingleUser{Engine: keeping{explaining{memory}, &got}}
+		_, err := s.ExplainRejected(t.Context(), rotator.Rotation{
+			Current: value("app", "a"),
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return value("boss", "canary-boss"), nil
+			},
+			ReadPrevious: func(context.Context) (secret.Document, error) {
+				return value("app", "b").Set("host", host), nil
+			},
+		}, value("app", "a"))
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q: %v", host, got, want, err)
+		}
+	}
+}
+
 // TestWhoExplainsARejectedLogin: the superuser of the secret or of the setting where the strategy acts through it, and
 // never one who is a user that was rejected.
 func TestWhoExplainsARejectedLogin(t *testing.T) {

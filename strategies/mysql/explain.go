@@ -106,6 +106,11 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 	if err != nil {
 		return nil, err
 	}
+	loaded.known = func(r accountRow) bool {
+		return slices.ContainsFunc(rejected, func(login strategies.Login) bool {
+			return login.User == r.user && r.accepts(login.Password)
+		}) || superuser.For != nil && ofSecret(ctx, superuser, r)
+	}
 	causes := make([]rotator.RejectionCause, len(rejected))
 	for i, login := range rejected {
 		own, err := s.accounts(ctx, login.User)
@@ -215,6 +220,7 @@ func (s *session) address(ctx context.Context) (string, error) {
 type authMethods struct {
 	mariadb bool
 	loaded  []string
+	known   func(accountRow) bool // that another password of the secret is that of an account
 }
 
 // loadedPlugins asks for the methods of authentication that the server has, which any user may.
@@ -306,8 +312,11 @@ func (m authMethods) reset(r accountRow, text string) rotator.RejectionCause {
 
 // whose shows whose an account is that has another password. Where the secret's account was renamed, it may be that of
 // another owner. What other accounts have the password is not looked up here: that would tell the writer of the secret
-// what passwords they have.
+// what passwords they have. It is this secret's where another of its passwords is that of the account.
 func (m authMethods) whose(r accountRow) []rotator.Fix {
+	if m.known != nil && m.known(r) {
+		return nil
+	}
 	names, back := allNames(), renameBack(r.user)
 	names.For = "to see whether this secret's account has another name now"
 	back.For = "if it has, and once " + r.String() + " has another, with the name and host of the former in place of " +
@@ -478,8 +487,10 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 			if len(met.passwords()) > 0 {
 				blocks += "; its password is another, too"
 			}
-			remedy = ifIts(remedy)
-			remedy.Fixes = append(m.whose(met), remedy.Fixes...)
+			if whose := m.whose(met); whose != nil {
+				remedy = ifIts(remedy)
+				remedy.Fixes = append(whose, remedy.Fixes...)
+			}
 		}
 		return rotator.RejectionCause{Blocked: true, Text: blocks, Remedy: remedy.Text, Fixes: remedy.Fixes}
 	case len(m.of(met)) == 0:

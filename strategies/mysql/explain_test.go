@@ -1,7 +1,9 @@
 package mysql
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -470,6 +472,39 @@ func TestAnAccountThatTookAName(t *testing.T) {
 			}
 			s.run(t, "DROP USER "+at(app.User).String(), back)
 			ok(t, Engine{}.Ping(t.Context(), app))
+		}
+	})
+}
+
+// TestWhoseAnAccountIsASecretShows: where one of its passwords is that of the account, nothing is printed to find out
+// whose it is, for another of them.
+func TestWhoseAnAccountIsASecretShows(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for _, made := range []string{" ACCOUNT UNLOCK", " ACCOUNT LOCK", " REQUIRE X509"} {
+			app := s.user(t)
+			s.run(t, "ALTER USER "+at(app.User).String()+made)
+			earlier, holds := withPassword(app, password()), s.superuser()
+			holds.For = &strategies.Holding{Passwords: func(context.Context, string) iter.Seq2[secret.Password, error] {
+				return func(yield func(secret.Password, error) bool) { yield(app.Password, nil) }
+			}}
+			for name, c := range map[string]struct {
+				superuser strategies.Login
+				rejected  []strategies.Login
+				asks      bool
+			}{
+				"both rejected": {s.superuser(), []strategies.Login{earlier, app}, false},
+				"one works":     {holds, []strategies.Login{earlier}, false},
+				"neither known": {s.superuser(), []strategies.Login{earlier, withPassword(app, password())}, true},
+			} {
+				causes, err := engine().Explain(t.Context(), c.superuser, c.rejected...)
+				ok(t, err)
+				asks := slices.ContainsFunc(causes[0].Fixes, func(f rotator.Fix) bool {
+					return strings.HasPrefix(f.Run, "SHOW GRANTS") || strings.HasPrefix(f.Run, "RENAME USER")
+				})
+				if asks != c.asks || !strings.Contains(causes[0].Text, "its password is another") {
+					t.Errorf("%q, %s: %+v", made, name, causes[0])
+				}
+			}
 		}
 	})
 }
