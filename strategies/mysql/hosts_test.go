@@ -377,7 +377,7 @@ func TestSelfChangeOfANameWithSeveralHosts(t *testing.T) {
 				switch {
 				case c.seen:
 					host, _, _ := strings.Cut(strings.TrimPrefix(c.others[0], "'"), "'")
-					wants(t, err, rotator.KindMisconfigured, app.User+"`@`"+host, "SINGLE_USER_THROUGH_SUPERUSER")
+					wants(t, err, rotator.KindMisconfigured, app.User+"`@`"+host, "DROP USER the one of them that no client needs", "SINGLE_USER_THROUGH_SUPERUSER", "for each secret that this function rotates")
 				case err != nil:
 					t.Error(err)
 				case unknown == c.harmless, unknown && !strings.Contains(texts(warnings), "GRANT "+columns):

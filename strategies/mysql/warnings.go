@@ -142,11 +142,16 @@ func (s *session) refuseTwins(twins []string) error {
 	if twins == nil {
 		return nil
 	}
+	look := s.fix("%s", authMethods{mariadb: s.mariadb}.clientsOf(s.login.User))
+	look.For = "to see from where clients log in by this name"
+	look.Note = fmt.Sprintf("if %s was added during a rotation, the account that it hides may have AWSPENDING's "+
+		"password by now: DROP USER the added one, and status says to finish", s.actingAccount)
 	return s.errorf(rotator.KindMisconfigured, "user %q logged in as %s and can change the password of that account "+
-		"only. %s would keep the old password, and refuse the clients that it is for. Set "+
-		"SINGLE_USER_THROUGH_SUPERUSER=true, by which a superuser changes all accounts of the name, or DROP USER %s "+
-		"if no client needs it",
-		s.login.User, s.actingAccount, strings.Join(twins, ", "), strings.Join(twins, ", "))
+		"only. %s would keep the password that it has, and refuse the clients that it is for. DROP USER the one of "+
+		"them that no client needs (%s shows where clients come from), as one that was added since the last rotation, "+
+		"or, if all are this secret's, set SINGLE_USER_THROUGH_SUPERUSER=true, by which a superuser changes all "+
+		"accounts of the name, for each secret that this function rotates",
+		s.login.User, s.actingAccount, strings.Join(twins, ", "), look)
 }
 
 // warnings says what of a user's accounts will work today and may surprise later.
