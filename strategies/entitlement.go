@@ -156,12 +156,28 @@ func withConsent(arn, condition string, err error, names ...string) error {
 		return err
 	}
 	name, _ := json.Marshal(entry(names...))
-	return rotator.WithFix(err, "", rotator.Fix{By: rotator.ByShell,
+	var users []string
+	for _, user := range names {
+		if rotator.ShellWord(user) == user { // it stands in quotes of two kinds
+			users = append(users, `$.target.user = "`+user+`"`)
+		}
+	}
+	var fixes []rotator.Fix
+	if len(users) == len(names) {
+		fixes = []rotator.Fix{{By: rotator.ByShell, For: "if another secret may be for " + strings.Join(names, " or ") +
+			", to see its rotations, with the log group of each rotation function in place of LOG-GROUP",
+			Run: "aws logs filter-log-events --log-group-name LOG-GROUP --filter-pattern '{ $.message = " +
+				`"rotation completed" && (` + strings.Join(users, " || ") + ") }' --query " +
+				"'events[].message' --output text",
+			Note: "a line of the same host with another secret_arn: its clients would be locked out, so add " +
+				"nothing. Where AWSPREVIOUS is rejected, something else has set the password of its user since"}}
+	}
+	return rotator.WithFix(err, "", append(fixes, rotator.Fix{By: rotator.ByShell,
 		For: condition + ", to say so in the superuser secret",
 		Run: fmt.Sprintf("aws secretsmanager get-secret-value --secret-id %[1]s --query SecretString --output text | "+
 			"jq -c '.rotates = ([.rotates // empty] | flatten + [%[2]s])' | aws secretsmanager put-secret-value "+
 			"--secret-id %[1]s --secret-string file:///dev/stdin", rotator.ShellWord(arn),
-			strings.ReplaceAll(string(name), "'", `'\''`))})
+			strings.ReplaceAll(string(name), "'", `'\''`))})...)
 }
 
 // entitlementError marks an error of the check, so that a preflight shows it as that.

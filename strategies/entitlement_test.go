@@ -188,6 +188,15 @@ func TestConsentIsALineToRun(t *testing.T) {
 			t.Errorf("%s, of RDS: %v, %+v", name, err, rotator.FixesOf(err))
 		}
 	}
+	pair = Pair{Original: "app", Clone: "app_clone", Target: "app_clone"}
+	for name, check := range checks { // whose users they are is to be seen first
+		fixes := rotator.FixesOf(check(arn))
+		if len(fixes) != 2 || !strings.Contains(fixes[0].Run, `'{ $.message = "rotation completed" && `+
+			`($.target.user = "app" || $.target.user = "app_clone") }'`) ||
+			!strings.Contains(fixes[0].Note, "AWSPREVIOUS is rejected") {
+			t.Errorf("%s: %+v", name, fixes)
+		}
+	}
 }
 
 // TestCheckHeld: a superuser may change all accounts of one name only where the secret has a
