@@ -21,6 +21,8 @@ const (
 	// Two statements that give an account a password by a method that each server of the product has.
 	giveMySQL   = "ALTER USER {user}@`%` IDENTIFIED WITH caching_sha2_password BY 'PASSWORD'"
 	giveMariaDB = "ALTER USER {user}@`%` IDENTIFIED VIA mysql_native_password USING PASSWORD('PASSWORD')"
+	// giveEd25519 is the strongest that this function proves, where a server has it.
+	giveEd25519 = "ALTER USER {user}@`%` IDENTIFIED VIA ed25519 USING PASSWORD('PASSWORD')"
 	toMySQL     = giveMySQL + ", " + typed
 	toMariaDB   = giveMariaDB + ", " + typed
 	typed       = "with the password of " + ofVersion + ", in place of PASSWORD"
@@ -99,7 +101,7 @@ func Causes() []dial.Cause {
 			Public: true,
 			Text: "the account logs in by auth_socket, on the server's own machine, or by another plugin without " +
 				"passwords, so that no password will do: " + toMySQL + ", or stop rotating this secret",
-			Before: itsHosts(), Fix: giveMySQL},
+			Before: itsHosts(), Fix: giveMySQL, Note: typedTwice},
 		{Codes: []string{"1698"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
 			demandsTLS + rejection + socket + lockedToo},
 		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
@@ -126,25 +128,25 @@ func Causes() []dial.Cause {
 				"well, it is an account that comes before theirs for this address (SELECT host FROM mysql.user WHERE " +
 				"user = ''), and the administrator logs in at the server's own socket"},
 		{Codes: []string{"1862"}, From: mariaDB, Kind: rotator.KindPrivilege, Text: expiredForAll + setMariaDB,
-			Before: itsHosts(), Fix: resetMariaDB, Note: refusedMariaDB},
+			Before: itsHosts(), Fix: resetMariaDB, Note: typedTwice + ". " + refusedMariaDB},
 		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege, Text: expiredForAll + setMySQL,
-			Before: itsHosts(), Fix: resetMySQL, Note: historyMySQL},
+			Before: itsHosts(), Fix: resetMySQL, Note: typedTwice + "; " + historyMySQL},
 		{Codes: []string{"1820"}, From: mariaDB, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMariaDB,
-			Before: itsHosts(), Fix: resetMariaDB, Note: refusedMariaDB},
+			Before: itsHosts(), Fix: resetMariaDB, Note: typedTwice + ". " + refusedMariaDB},
 		{Codes: []string{"1820"}, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMySQL,
-			Before: itsHosts(), Fix: resetMySQL, Note: historyMySQL},
+			Before: itsHosts(), Fix: resetMySQL, Note: typedTwice + "; " + historyMySQL},
 		{Codes: []string{"1524"}, During: login, From: mariaDB, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the account's authentication plugin is not loaded on this server, so that no password will do: " +
 				"INSTALL SONAME it (mysql.global_priv names it), or " + toMariaDB,
-			Before: itsHosts(), Fix: giveMariaDB},
+			Before: itsHosts(), Fix: giveMariaDB, Note: typedTwice},
 		{Codes: []string{"1524"}, During: login, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the account's authentication plugin is not loaded on this server (mysql_native_password is off by " +
 				"default in MySQL 8.4 and gone in 9), so that no password will do: " + toMySQL,
-			Before: itsHosts(), Fix: giveMySQL},
+			Before: itsHosts(), Fix: giveMySQL, Note: typedTwice},
 		{Codes: []string{"1251", "1275"}, From: mariaDB, Kind: rotator.KindMisconfigured, Text: noCommon + toMariaDB,
-			Before: itsHosts(), Fix: giveMariaDB},
+			Before: itsHosts(), Fix: giveMariaDB, Note: typedTwice},
 		{Codes: []string{"1251", "1275"}, Kind: rotator.KindMisconfigured, Text: noCommon + toMySQL,
-			Before: itsHosts(), Fix: giveMySQL},
+			Before: itsHosts(), Fix: giveMySQL, Note: typedTwice},
 
 		// The way in.
 		{Codes: []string{"1130"}, Kind: rotator.KindMisconfigured, Early: true,

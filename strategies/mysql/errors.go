@@ -195,11 +195,18 @@ func delayedLogins(login strategies.Login) []rotator.Fix {
 // classifyLogin reads a login that failed on our side of the wire. The driver's own texts
 // advise on settings that do not exist here.
 func classifyLogin(err error, login strategies.Login, product string) (rotator.Sentence, error) {
-	statement := giveMySQL
-	if product == productMariaDB {
-		statement = giveMariaDB
+	line := func(statement, condition string) rotator.Fix {
+		fix := strategies.Fix(login, namedIn(statement, login.User))
+		fix.For, fix.Note = condition, typedTwice
+		return fix
 	}
-	give := rotator.Sentencef("%s, %s", strategies.Fix(login, namedIn(statement, login.User)), typedFor(login.User))
+	give := rotator.Sentencef("%s, %s", line(giveMySQL, ""), typedFor(login.User))
+	if product == productMariaDB { // where a stronger one may be had
+		give = rotator.Sentencef("%s, or, if it cannot have ed25519, %s, %s",
+			line(giveEd25519, "if the server has ed25519 (SELECT PLUGIN_NAME FROM information_schema.PLUGINS shows "+
+				"it; INSTALL SONAME 'auth_ed25519' loads it)"),
+			line(giveMariaDB, "if it cannot have ed25519"), typedFor(login.User))
+	}
 	give.Fixes = append(typedFixes(itsHosts(), login.User), give.Fixes...)
 	switch {
 	case errors.Is(err, mysql.ErrCleartextPassword):
@@ -210,7 +217,8 @@ func classifyLogin(err error, login strategies.Login, product string) (rotator.S
 			"the network can read: %s", give), errRefused
 	case errors.Is(err, mysql.ErrUnknownPlugin):
 		return rotator.Sentencef("the server asks for a proof that this function cannot give (parsec, gssapi, PAM, "+
-			"LDAP or WebAuthn): stop rotating this secret, or %s", give), errRefused
+			"LDAP or WebAuthn). Clients that can give it log in as before: where the account is to have that method, "+
+			"stop rotating this secret; otherwise %s", give), errRefused
 	}
 	return rotator.Sentencef("no common authentication method: something that is not MySQL, or an account whose " +
 		"plugin this function does not have"), errRefused

@@ -362,10 +362,10 @@ func (s *session) expiredSuperuser() error {
 // it is shown which accounts there are.
 func (s *session) resetExpired() rotator.Sentence {
 	reset := s.fix("%s", namedIn(resetMySQL, s.login.User))
-	reset.Note = historyMySQL
+	reset.Note = typedTwice + "; " + historyMySQL
 	if s.mariadb {
 		reset = s.fix("%s", namedIn(resetMariaDB, s.login.User))
-		reset.Note = refusedMariaDB
+		reset.Note = typedTwice + ". " + refusedMariaDB
 	}
 	says := rotator.Sentencef("%s", reset)
 	says.Fixes = append(typedFixes(itsHosts(), s.login.User), says.Fixes...)

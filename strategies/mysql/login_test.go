@@ -483,6 +483,31 @@ func TestALoginThatAPluginDelays(t *testing.T) {
 	}
 }
 
+// TestAnAccountOfAnotherMethod: who had it moved to one that proves more may have meant that, and clients may log in by
+// it. What sets a password names the strongest method that this function proves first, and how that is typed.
+func TestAnAccountOfAnotherMethod(t *testing.T) {
+	t.Parallel()
+	login := strategies.Login{Host: "h", Port: 1, User: "app"}
+	for product, want := range map[string][]string{productMySQL: {"caching_sha2_password"},
+		productMariaDB: {"ed25519", "mysql_native_password"}} {
+		says, _ := classifyLogin(driver.ErrUnknownPlugin, login, product)
+		lines := says.Fixes[1:]
+		if !strings.Contains(says.Text, "Clients that can give it log in as before") || len(lines) != len(want) {
+			t.Fatalf("%s: %+v", product, says)
+		}
+		for i, line := range lines {
+			if !strings.Contains(line.Run, want[i]) || line.Note != typedTwice || (line.For == "") != (len(want) == 1) {
+				t.Errorf("%s: %+v", product, line)
+			}
+		}
+	}
+	for _, c := range Causes() { // of whichever product
+		if strings.Contains(c.Fix, "'PASSWORD'") && !strings.Contains(c.Note, typedTwice) {
+			t.Errorf("%v: %s: %q does not say how a password is typed", c.Codes, c.Fix, c.Note)
+		}
+	}
+}
+
 // TestWhatAnAnswerMeans: sentences of answers that no throwaway server gives, and whether
 // they pass.
 func TestWhatAnAnswerMeans(t *testing.T) {

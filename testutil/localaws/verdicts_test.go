@@ -1870,8 +1870,13 @@ var scenes = map[string]func(*scene){
 	"it logs in by parsec": func(s *scene) {
 		s.only("mariadb")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
-		s.exec("INSTALL SONAME 'auth_parsec'")
+		right := s.holder(s.arn, "AWSCURRENT").Password
+		s.exec("INSTALL SONAME 'auth_parsec'", "INSTALL SONAME 'auth_ed25519'")
 		s.say("ALTER USER %u@'%' IDENTIFIED VIA parsec USING PASSWORD('%p')", s.user, s.canary())
+		s.says = "Clients that can give it log in as before"
+		s.names, s.fix = "if the server has ed25519", func() {
+			s.exec(strings.ReplaceAll(s.lines("ALTER USER ")[0], "'PASSWORD'", "'"+right+"'"))
+		}
 	},
 	"the original may not use the database any more": func(s *scene) {
 		s.my()
