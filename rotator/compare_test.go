@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
@@ -40,7 +41,7 @@ func (s elsewhere) Verify(ctx context.Context, r rotator.Rotation) error {
 	return s.Strategy.Verify(ctx, r)
 }
 
-func (s elsewhere) LimitsFailedLogins() bool { return s.limits }
+func (s elsewhere) LimitsFailedLogins(secret.Document) bool { return s.limits }
 
 // TestAWrongHostThatAnswers: where a person has stored the host or the port of another server, which rejects the login,
 // AWSPREVIOUS is for another target, also with the same password, and also where rejected logins count: none is sent.

@@ -556,7 +556,7 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	case c.last[user] == CredentialBlocked:
 		c.markNotTested(fmt.Sprintf("not tested: the database does not let user %q log in", user), id)
 		return
-	case c.last[user] == CredentialRejected && (!ok || limiter.LimitsFailedLogins()):
+	case c.last[user] == CredentialRejected && (!ok || limiter.LimitsFailedLogins(l.value)):
 		c.markNotTested(fmt.Sprintf("not tested: a second rejected login in a row can lock user %q", user), id)
 		l = c.probes[id]
 		l.limited = true

@@ -129,7 +129,7 @@ func retry(ctx context.Context, waits []time.Duration, passes func(err error, n 
 func (v *invocation) verifyAgain(ctx context.Context, current, pending secret.Document, unavailable bool) error {
 	waits, r := v.readBackoff(), v.newRotation(current, pending)
 	rejections := len(waits)
-	if limiter, ok := v.Strategy.(FailedLoginLimiter); !ok || limiter.LimitsFailedLogins() {
+	if limiter, ok := v.Strategy.(FailedLoginLimiter); !ok || limiter.LimitsFailedLogins(pending) {
 		rejections = 0
 	}
 	if n := len(waits); n > 0 {

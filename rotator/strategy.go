@@ -47,10 +47,10 @@ type Minter interface {
 }
 
 // FailedLoginLimiter is an optional ability of a Strategy: to say whether rejected
-// logins in a row can lock an account. A diagnosis then makes one at most for each
-// account. Without this method it is assumed that they can.
+// logins in a row can lock an account that a value is for. A diagnosis then makes one at
+// most for each account. Without this method it is assumed that they can.
 type FailedLoginLimiter interface {
-	LimitsFailedLogins() bool
+	LimitsFailedLogins(d secret.Document) bool
 }
 
 // AccountSwitcher is an optional ability of a Strategy: to say that a pending value is for another account than

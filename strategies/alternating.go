@@ -245,7 +245,9 @@ func checkSamePair(t Traits, r rotator.Rotation, current, other Login) error {
 func (AlternatingUsers) SwitchesAccount(secret.Document) bool { return true }
 
 // LimitsFailedLogins implements rotator.FailedLoginLimiter.
-func (a AlternatingUsers) LimitsFailedLogins() bool { return !a.Engine.Traits().NoFailedLoginLimit }
+func (a AlternatingUsers) LimitsFailedLogins(secret.Document) bool {
+	return !a.Engine.Traits().NoFailedLoginLimit
+}
 
 // ResetStatement implements rotator.PasswordResetter.
 func (a AlternatingUsers) ResetStatement(d secret.Document) string {

@@ -75,10 +75,10 @@ func (b ByEngine) Verify(ctx context.Context, r rotator.Rotation) error {
 	return s.Verify(ctx, r)
 }
 
-// LimitsFailedLogins implements rotator.FailedLoginLimiter: it is asked of no secret, so that
-// one engine with a limit is enough.
-func (b ByEngine) LimitsFailedLogins() bool {
-	return slices.ContainsFunc(b.Engines, func(e Engine) bool { return !e.Traits().NoFailedLoginLimit })
+// LimitsFailedLogins implements rotator.FailedLoginLimiter. A value for none of the engines is sent nowhere.
+func (b ByEngine) LimitsFailedLogins(d secret.Document) bool {
+	s, err := b.strategy(rotator.Rotation{Current: d})
+	return err != nil || s.LimitsFailedLogins(d)
 }
 
 // SwitchesAccount implements rotator.AccountSwitcher.

@@ -31,7 +31,7 @@ func (plain) Traits() strategies.Traits {
 // limited is an engine that may lock an account.
 type limited struct{ plain }
 
-func (limited) Traits() strategies.Traits { return strategies.Traits{} }
+func (limited) Traits() strategies.Traits { return strategies.Traits{Engines: []string{"limited"}} }
 
 func document(t *testing.T, engine string) secret.Document {
 	t.Helper()
@@ -105,9 +105,12 @@ func TestByEngine(t *testing.T) {
 			t.Errorf("%s with values for two engines: %v", what, err)
 		}
 	}
-	if !(strategies.ByEngine{Engines: []strategies.Engine{plain{}, limited{}}}).LimitsFailedLogins() ||
-		(strategies.ByEngine{Engines: []strategies.Engine{plain{}}}).LimitsFailedLogins() {
-		t.Error("one engine with a limit is enough, and without any there is none")
+	// Whether rejected logins count, the engine of the secret says.
+	b := strategies.ByEngine{Engines: []strategies.Engine{plain{}, limited{}}, Allowed: []string{"plain", "limited"}}
+	for engine, want := range map[string]bool{"plain": false, "limited": true, "another": true} {
+		if got := b.LimitsFailedLogins(document(t, engine)); got != want {
+			t.Errorf("%s: rejected logins count: %t", engine, got)
+		}
 	}
 }
 

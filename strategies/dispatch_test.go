@@ -149,7 +149,7 @@ func TestWhatASecretIsFor(t *testing.T) {
 	for name, s := range map[string]ability{"single user": SingleUser{Engine: single{}},
 		"alternating users": AlternatingUsers{Engine: &listener{}},
 		"two passwords":     DualPasswords{Engine: &listener{}}} {
-		if !s.LimitsFailedLogins() {
+		if !s.LimitsFailedLogins(secret.Document{}) {
 			t.Errorf("%s: an engine that says nothing may lock an account", name)
 		}
 	}

@@ -74,7 +74,9 @@ func (d DualPasswords) Verify(ctx context.Context, r rotator.Rotation) error {
 }
 
 // LimitsFailedLogins implements rotator.FailedLoginLimiter.
-func (d DualPasswords) LimitsFailedLogins() bool { return !d.Engine.Traits().NoFailedLoginLimit }
+func (d DualPasswords) LimitsFailedLogins(secret.Document) bool {
+	return !d.Engine.Traits().NoFailedLoginLimit
+}
 
 // ResetStatement implements rotator.PasswordResetter.
 func (d DualPasswords) ResetStatement(value secret.Document) string {

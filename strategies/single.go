@@ -215,7 +215,9 @@ func (s SingleUser) Verify(ctx context.Context, r rotator.Rotation) error {
 }
 
 // LimitsFailedLogins implements rotator.FailedLoginLimiter.
-func (s SingleUser) LimitsFailedLogins() bool { return !s.Engine.Traits().NoFailedLoginLimit }
+func (s SingleUser) LimitsFailedLogins(secret.Document) bool {
+	return !s.Engine.Traits().NoFailedLoginLimit
+}
 
 // ResetStatement implements rotator.PasswordResetter.
 func (s SingleUser) ResetStatement(d secret.Document) string { return resetStatement(s.Engine, d) }
