@@ -46,10 +46,18 @@ func Causes() []dial.Cause {
 		{Codes: []string{"ERR"}, Says: []string{"max number of clients"}, Kind: rotator.KindTooManyConnections,
 			Retry: dial.RetryYes,
 			Text:  "no free connection: try again. If it lasts, " + noFreeConnection},
+		{Codes: []string{"ERR"}, Says: []string{"unknown command", "nknown subcommand"}, During: dial.Login,
+			Kind: rotator.KindMisconfigured,
+			Text: "the server does not know a command that a login needs: it is older than Redis 6, or has it " +
+				"renamed. " + notRenamed},
 		{Codes: []string{"ERR"}, Says: []string{"unknown command", "nknown subcommand"},
 			Kind: rotator.KindMisconfigured,
-			Text: "the server does not know a command that this needs: it is older than Redis 6, or has it renamed"},
+			Text: "the server has a command renamed that this needs. " + notRenamed + ". To keep the command from " +
+				"users, take it from their rules (-NAME)"},
 		{Codes: []string{"ERR"}, During: dial.Login, Kind: rotator.KindMisconfigured,
 			Text: "the server refused the login, and did not judge the password: check host and port in the secret"},
 	}
 }
+
+// notRenamed gives a server back a command.
+const notRenamed = "Remove its rename-command from the server's configuration file, and restart the server"

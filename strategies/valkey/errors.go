@@ -38,9 +38,14 @@ func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
 }
 
 const (
-	clientCertificate = "by a client that has one, CONFIG SET tls-auth-clients optional, then CONFIG REWRITE; or set " +
-		"that in its configuration file, and restart it (yes is the default)"
-	noFreeConnection = "end clients that hold connections without need, or raise maxclients"
+	clientCertificate = "ask who had it demand that. If it is to stay so, this function cannot rotate here. If not " +
+		"(clients without a certificate get in then, with a password), at each node, by a client that has one, " +
+		"CONFIG SET tls-auth-clients optional, then CONFIG REWRITE; or set that in its configuration file, and " +
+		"restart it (yes is the default)"
+	// noFreeConnection is no command for the server: it lets no login in, an administrator's neither.
+	noFreeConnection = "on the server's machine, ss -tn 'sport = :PORT' shows from where its connections come. End " +
+		"the program that holds them without need, or raise maxclients in the configuration file and restart the " +
+		"server: no client gets in to do it"
 )
 
 // code is the first word of an answer, where it is one of those that servers have for errors. What else answers may say
@@ -79,7 +84,7 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 		for _, command := range []string{"ACL", "AUTH", "CONFIG", "DISCARD", "EXEC", "HELLO", "INFO", "MULTI"} {
 			for _, quoted := range []string{"'" + command + "'", "`" + command + "`"} {
 				if strings.Contains(server.Error(), "unknown command "+quoted) {
-					sentence += " (" + command + ")"
+					sentence += ". The command is " + command
 				}
 			}
 		}
