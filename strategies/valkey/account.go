@@ -106,7 +106,7 @@ func (s *session) find(all map[string]account, user, label string) (account, err
 	switch {
 	case !ok:
 		return a, s.errorf(rotator.KindNotFound, "there is no user %q: correct username in the secret, or, if it was "+
-			"deleted, %s", user, restoreRules(user))
+			"deleted, %s", user, s.getBack(all, user, label))
 	case a.noPass:
 		return a, s.letsAnyIn(user, label)
 	case !a.on:
@@ -116,6 +116,18 @@ func (s *session) find(all map[string]account, user, label string) (account, err
 	return a, nil
 }
 
+// getBack says how a user that is gone gets back what it was allowed: of its pair's rules, where that has them. label
+// is that of the version which has its password, if it has.
+func (s *session) getBack(all map[string]account, user, label string) rotator.Sentence {
+	if !all[pairOf(user)].powerful() {
+		return rotator.Sentencef("%s. Then save users (%s)", restoreRules(user), s.saving())
+	}
+	back := s.bringBack(all, strategies.Login{User: user}, account{}, s.save, "the password in "+label+" (if its "+
+		"username is that, or else a new one)")
+	back.Fixes[0].PasswordOf = label
+	return back
+}
+
 // checkRules refuses a user that may do nothing, or, where its clone gets its rules, no more than log in and look while
 // the clone may: it was deleted and made again. A rotation would save it so, over the line that the file has of it.
 func (s *session) checkRules(a, clone account) error {
@@ -123,7 +135,7 @@ func (s *session) checkRules(a, clone account) error {
 		return nil
 	}
 	return s.errorf(rotator.KindPrivilege, "user %q %s, as one that was deleted and made again, and a rotation would "+
-		"save it so: %s", a.name, a.lacks(), restoreRules(a.name))
+		"save it so: %s. Then save users (%s)", a.name, a.lacks(), restoreRules(a.name), s.saving())
 }
 
 // saving is the command that saves users.
@@ -139,10 +151,10 @@ func (s *session) letsAnyIn(user, label string) error {
 	set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" resetpass >PASSWORD -- on every node, "+
 		atThePrompt)
 	set.PasswordOf = label
-	set.Note += ". " + bothPasswords
+	set.Note += s.bothPasswords()
 	return s.errorf(rotator.KindMisconfigured, "user %q is let in with any password (nopass), so a login proves "+
-		"nothing: %s, with the password in %s in place of PASSWORD, then %s. %s", user, set, label, saveUsers(s.save),
-		bothPasswords)
+		"nothing: %s, with the password in %s in place of PASSWORD, then %s%s", user, set, label, saveUsers(s.save),
+		s.bothPasswords())
 }
 
 // atThePrompt is said where a command has a password: a shell takes > for its own, and then sets none.
@@ -193,9 +205,10 @@ func restoreRules(user string) string {
 		"of its rules (where that names none, users are in the configuration file, by INFO server, and CONFIG " +
 		"REWRITE overwrites them). If its line was written there by hand and not loaded, ACL LOAD (of an aclfile), " +
 		"which also undoes what others have not saved. If it was deleted, " +
-		"ACL SETUSER " + typed(user) + " reset, and after that the words of its line in that file, or of its line, " +
-		"or its clone's, in ACL LIST of any node (without reset, a password that it was given since goes on " +
-		"working). Likewise each other user that the file has and ACL LIST has not: to save erases its line"
+		"ACL SETUSER " + typed(user) + " reset, and after that the words of its line in that file, or of its line " +
+		"in ACL LIST of any node (without reset, a password that it was given since goes on working). If its clone " +
+		"alone has a line, the words of that, with >PASSWORD in place of the word that begins with #, which is the " +
+		"clone's password. Likewise each other user that the file has and ACL LIST has not: to save erases its line"
 }
 
 // set changes the passwords of a user by rules that are made of what it has, and saves.
@@ -415,8 +428,9 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 			}
 		}
 		if dry {
-			warnings = slices.Concat(s.warnings(ctx), s.losses(changes), s.unheld(ctx, pair.Target, thisRotation),
-				s.unheld(ctx, pair.InUse(), nextRotation))
+			warnings = slices.Concat(s.warnings(ctx), s.losses(changes, pair.InUse() == pair.Clone),
+				s.unlike(pair.Original), s.unheld(ctx, pair.Target, thisRotation, false),
+				s.unheld(ctx, pair.InUse(), nextRotation, false))
 			return e.checkAlone(ctx, s)
 		}
 		for i, node := range s.all() {

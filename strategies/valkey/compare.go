@@ -158,17 +158,31 @@ func (s *session) otherRules(node *session, user string) string {
 		return ""
 	}
 	return fmt.Sprintf("user %q has other rules than at %s (here alone: %s; there alone: %s), and no rotation changes "+
-		"that. Have an administrator make them alike by ACL SETUSER, then %s", user, dial.Address(s.login),
+		"that. Unless that is how it is meant, as at a replica, have an administrator make them alike by "+
+		"ACL SETUSER, then %s", user, dial.Address(s.login),
 		cmp.Or(strings.Join(more, " "), "none"), cmp.Or(strings.Join(less, " "), "none"), saveUsers(node.save))
 }
 
-// losses warns where a rotation overwrites rules of a clone that its original has not, also while clients are on it.
-func (s *session) losses(changes [][]change) (all []strategies.Warning) {
+// losses warns where a rotation overwrites rules of a clone that its original has not. While clients are on it, that
+// may end what they do: strict stops there.
+func (s *session) losses(changes [][]change, inUse bool) (all []strategies.Warning) {
 	said := make([]string, len(changes))
 	for i := range changes {
 		for _, c := range changes[i] {
 			said[i] = cmp.Or(said[i], c.overwrites(thisRotation, s.all()[i].save))
 		}
+	}
+	for _, text := range s.once(said) {
+		all = append(all, strategies.Warning{Text: text, Unknown: inUse})
+	}
+	return all
+}
+
+// unlike warns where a user has other rules at another node, which may be on purpose, as at a replica.
+func (s *session) unlike(user string) (all []strategies.Warning) {
+	said := make([]string, len(s.all()))
+	for i, node := range s.all() {
+		said[i] = s.otherRules(node, user)
 	}
 	for _, text := range s.once(said) {
 		all = append(all, strategies.Warning{Text: text})

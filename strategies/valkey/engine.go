@@ -177,7 +177,7 @@ func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, u
 				return err
 			}
 		}
-		warnings = append(s.warnings(ctx), s.unheld(ctx, user, thisRotation)...)
+		warnings = slices.Concat(s.warnings(ctx), s.unlike(user), s.unheld(ctx, user, thisRotation, true))
 		return e.checkAlone(ctx, s)
 	})
 	return warnings, err
@@ -205,7 +205,7 @@ func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user 
 				return err
 			}
 		}
-		warnings = append(s.warnings(ctx), s.unheld(ctx, user, thisRotation)...)
+		warnings = slices.Concat(s.warnings(ctx), s.unlike(user), s.unheld(ctx, user, thisRotation, false))
 		return e.checkAlone(ctx, s)
 	})
 	return warnings, err
@@ -264,7 +264,8 @@ func (e Engine) connected(ctx context.Context, login strategies.Login, users []s
 	if slices.Contains(users, login.User) && !e.AllowSelfChange {
 		return s.errorf(rotator.KindMisconfigured, "to change its own password, user %q needs ACL SETUSER, by which "+
 			"it can change every user: set SINGLE_USER_THROUGH_SUPERUSER=true and masterarn (or, to accept that, "+
-			"VALKEY_SELF_CHANGE=true)", login.User)
+			"VALKEY_SELF_CHANGE=true). If it has rotated before, the function's environment was replaced: compare it "+
+			"with its deployment", login.User)
 	}
 	return do(s)
 }

@@ -89,7 +89,7 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		}
 		said := make([]string, len(all))
 		for n, node := range s.all() {
-			all[n] = rejectionCause(node.users, login, right, save)
+			all[n] = node.rejectionCause(node.users, login, right, save)
 			if all[n].Reset != "" {
 				others = append(others, dial.Address(node.login))
 			}
@@ -132,7 +132,7 @@ func (s *session) saveOfAll() []string {
 
 // rejectionCause says why a login is rejected. all are the users of the server but the superuser. right is the user
 // where another node lets it in.
-func rejectionCause(all map[string]account, login strategies.Login, right account,
+func (s *session) rejectionCause(all map[string]account, login strategies.Login, right account,
 	save []string) rotator.RejectionCause {
 	blocked := func(remedy rotator.Sentence, format string, args ...any) rotator.RejectionCause {
 		says := rotator.Sentencef(format, args...)
@@ -144,12 +144,13 @@ func rejectionCause(all map[string]account, login strategies.Login, right accoun
 	isRight := a.noPass || a.has(login)
 	switch {
 	case !ok:
-		return blocked(bringBack(all, login, right, save), "there is no user %q on this server", user)
+		return blocked(s.bringBack(all, login, right, save, thisVersions), "there is no user %q on this server", user)
 	case isRight && a.on:
 		return rotator.RejectionCause{Right: true, Text: fmt.Sprintf("user %q is on and has this very password", user)}
 	case !a.powerful() && !login.Rotates:
-		return blocked(bringBack(all, login, right, save), "user %q %s, as one that was deleted and made again, and "+
-			"its password is another or it is off", user, a.lacks())
+		return blocked(s.bringBack(all, login, right, save, thisVersions),
+			"user %q %s, as one that was deleted and made again, and "+
+				"its password is another or it is off", user, a.lacks())
 	case !a.on:
 		other := ""
 		if !isRight {
@@ -166,7 +167,7 @@ func rejectionCause(all map[string]account, login strategies.Login, right accoun
 
 // has says whether the password of a login is one of the account's.
 func (a account) has(login strategies.Login) bool {
-	return slices.Contains(a.passwords, digest(login.Password))
+	return !login.Password.Empty() && slices.Contains(a.passwords, digest(login.Password))
 }
 
 // powerful says whether an account may do more than rotate and look: of one that was made again, whose rules are lost,
@@ -233,22 +234,21 @@ func (a account) lacks() string {
 }
 
 // bringBack says how a user that is gone, or has lost its rules, gets them: from one that has its password under
-// another name, from another node, from the other of its pair, which has the same, or else from the file.
-func bringBack(all map[string]account, login strategies.Login, there account, save []string) rotator.Sentence {
+// another name, from another node, from the other of its pair, which has the same, or else from the file. password
+// says which it is to have.
+func (s *session) bringBack(all map[string]account, login strategies.Login, there account, save []string,
+	password string) rotator.Sentence {
 	user := login.User
 	like := func(a account, condition string) rotator.Sentence {
 		set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" reset "+typedRules(a.rules)+
 			" on >PASSWORD -- on every node, "+atThePrompt)
 		set.For = condition + "to bring it back"
 		where := set.Note
-		set.Note += ". " + bothPasswords
-		return rotator.Sentencef("%s, with this version's password in place of PASSWORD, %s, then %s", set,
-			where, saveUsers(save))
+		set.Note += s.bothPasswords()
+		return rotator.Sentencef("%s, with %s in place of PASSWORD, %s, then %s", set, password, where,
+			saveUsers(save))
 	}
-	other := user + cloneSuffix
-	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
-		other = original
-	}
+	other := pairOf(user)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if a := all[name]; name != user && name != other && a.has(login) && a.powerful() {
 			remove := rotator.NewFix(rotator.ByAdministrator, "ACL DELUSER "+typed(name)+" -- on every node, then ACL "+
@@ -256,28 +256,45 @@ func bringBack(all map[string]account, login strategies.Login, there account, sa
 			remove.Turn, remove.For = rotator.TurnLast, fmt.Sprintf("if %q is back, no client uses user %q, and its "+
 				"owner agrees, to remove that one, which has a valid password still", user, name)
 			return rotator.Sentencef("user %q has its password, and looks like it under another name. Store that "+
-				"name as username in the secret, or bring %q back: %s. %s. User %[1]q has a valid password still: "+
+				"name as username in the secret, or bring %q back: %s%s. User %[1]q has a valid password still: "+
 				"once no client uses it, and its owner agrees, %[5]s, by an administrator", name, user, like(a, ""),
-				bothPasswords, remove)
+				s.bothPasswords(), remove)
 		}
 	}
 	if there.powerful() {
-		return rotator.Sentencef("another node lets it in, with rules: %s. %s", like(there, ""), bothPasswords)
+		return rotator.Sentencef("another node lets it in, with rules: %s%s", like(there, ""), s.bothPasswords())
 	}
 	if pair := all[other]; pair.powerful() {
 		// a name proves nothing: the writer of the secret chooses it, and the password that would be set
 		const condition = "if the two are a pair, and no other secret is for either of them, "
-		return rotator.Sentencef(condition+"user %q has the rules of its pair: %s. %s", other, like(pair, condition),
-			bothPasswords)
+		return rotator.Sentencef(condition+"user %q has the rules of its pair: %s%s", other, like(pair, condition),
+			s.bothPasswords())
 	}
-	return rotator.Sentencef("%s, and on >PASSWORD, with this version's password in place of PASSWORD. %s. If "+
-		"%[3]q and %[4]q are a pair, user %[4]q is gone, too, or has lost its rules: bring it back as well. Then, on "+
-		"every node, %[5]s. If the user has another name, correct username in the secret", restoreRules(user),
-		bothPasswords, user, other, cmp.Or(strings.Join(save, " "), "ACL SAVE"))
+	return rotator.Sentencef("%s, and on >PASSWORD, with %s in place of PASSWORD%s. If %[4]q and %[5]q are a pair, "+
+		"user %[5]q is gone, too, or has lost its rules: bring it back as well. Then, on every node, %[6]s. If the "+
+		"user has another name, correct username in the secret", restoreRules(user), password, s.bothPasswords(),
+		user, other, cmp.Or(strings.Join(save, " "), "ACL SAVE"))
 }
 
-// bothPasswords is said where a user of one version is made anew: its clients may be on two.
-const bothPasswords = "With dual passwords, also > and the password in AWSPREVIOUS, which clients may have still"
+// thisVersions is of the version that is rejected.
+const thisVersions = "this version's password"
+
+// pairOf is the other of a pair, by its name.
+func pairOf(user string) string {
+	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
+		return original
+	}
+	return user + cloneSuffix
+}
+
+// bothPasswords is said where a user of one version is made anew: its clients may be on two. Of a pair, AWSPREVIOUS is
+// the other user's.
+func (s *session) bothPasswords() string {
+	if s.login.For != nil && len(s.login.For.Users) > 1 {
+		return ""
+	}
+	return ". With dual passwords, also > and the password in AWSPREVIOUS, which clients may have still"
+}
 
 // turnOn says how a user that is off is let in again.
 func turnOn(user string, save []string) rotator.Sentence {

@@ -737,6 +737,11 @@ func TestClonesAreCopies(t *testing.T) {
 					return !strings.HasPrefix(w, "#") && !slices.Contains(strings.Split(before[app.User], " "), w)
 				})
 				loses = loses && !strings.HasSuffix(strings.Replace(before[app.User], " &*", "", 1), " ~* +@all") // has all of it
+				for _, w := range warnings {
+					if strings.Contains(w.Text, "its own are lost") && w.Unknown != (target == app.User) {
+						t.Errorf("%s: clients are on the clone: %t; strict stops: %t", release, target == app.User, w.Unknown)
+					}
+				}
 				if told := strings.Contains(fmt.Sprint(warnings), "its own are lost"); told != loses {
 					t.Errorf("%s: of %q and %q the preflight says %v", release, before[clone], before[app.User], warnings)
 				}
@@ -1457,6 +1462,13 @@ func TestAPasswordThatTheSecretDoesNotHold(t *testing.T) {
 					}
 				}
 				holds(rotator.StatusPassed)
+				_, detail := preflight()
+				if ends := strings.Contains(detail, "VALKEY_DUAL_PASSWORDS is not set here"); ends != strings.HasPrefix(what, "single") {
+					t.Errorf("of two passwords that the secret holds, one is left: said: %t", ends)
+				}
+				if c.clone { // as the words of the other's line give it
+					add(target, app.Password)
+				}
 				add(target, pending) // setSecret, and testSecret never came
 				holds(rotator.StatusPassed)
 				add(target, third)

@@ -341,7 +341,10 @@ const nextRotation = "The next rotation"
 // with one are locked out then. It cannot be refused, for a rotation can leave such a password too, if AWSPENDING
 // loses its label after setSecret. Not even a hash of it is shown: a password that a person has chosen can be guessed
 // from one.
-func (s *session) unheld(ctx context.Context, user, rotation string) []strategies.Warning {
+//
+// Of a pair, it may be the other's: the words of the other's line give it that. Where one alone is to be left, it says
+// of two that the secret holds that the rotation ends one: dual passwords may have left it, and be set no more.
+func (s *session) unheld(ctx context.Context, user, rotation string, leavesOne bool) (all []strategies.Warning) {
 	if s.login.For == nil {
 		return nil
 	}
@@ -354,26 +357,36 @@ func (s *session) unheld(ctx context.Context, user, rotation string) []strategie
 	if len(left) == 0 { // it is not there yet
 		return nil
 	}
-	unread := ""
-	for p, err := range s.login.For.Passwords(ctx, user) {
-		if err != nil {
-			unread = fmt.Sprintf(" (as far as they could be read: %v)", err)
-			continue
+	unread, has := "", len(left)
+	for _, of := range append([]string{user}, s.login.For.Users...) {
+		for p, err := range s.login.For.Passwords(ctx, of) {
+			if err != nil {
+				unread = fmt.Sprintf(" (as far as they could be read: %v)", err)
+				continue
+			}
+			left = slices.DeleteFunc(left, func(hash string) bool { return hash == digest(p) })
+			if len(left) == 0 {
+				break
+			}
 		}
-		left = slices.DeleteFunc(left, func(hash string) bool { return hash == digest(p) })
-		if len(left) == 0 {
-			return nil
-		}
+	}
+	if leavesOne && has-len(left) > 1 {
+		all = append(all, strategies.Warn("user %q has two passwords that the secret holds, as dual passwords leave "+
+			"the one in AWSPREVIOUS beside the one in AWSCURRENT. VALKEY_DUAL_PASSWORDS is not set here: this "+
+			"rotation ends the older one at once. If the last rotation was by dual passwords, set it first", user))
+	}
+	if len(left) == 0 {
+		return all
 	}
 	many := "1 password"
 	if len(left) > 1 {
 		many = fmt.Sprintf("%d passwords", len(left))
 	}
-	return []strategies.Warning{{Unknown: !s.login.For.Consent, Text: fmt.Sprintf("user %q has %s that AWSCURRENT, "+
-		"AWSPENDING and AWSPREVIOUS do not hold%s. %s ends what they do not hold, and clients that log in with it are "+
-		"refused. If there are such clients, first give them a user of their own: ACL SETUSER NAME on >PASSWORD, with "+
-		"the rules that ACL LIST shows of %s, then %s. If a rotation left it, whose AWSPENDING lost its "+
-		"label after setSecret, there is nothing to do", user, many, unread, rotation, user, saveUsers(s.save))}}
+	return append(all, strategies.Warning{Unknown: !s.login.For.Consent, Text: fmt.Sprintf("user %q has %s that "+
+		"AWSCURRENT, AWSPENDING and AWSPREVIOUS do not hold%s. %s ends what they do not hold, and clients that log in "+
+		"with it are refused. If there are such clients, first give them a user of their own: ACL SETUSER NAME on "+
+		">PASSWORD, with the rules that ACL LIST shows of %s, then %s. If a rotation left it, whose AWSPENDING lost "+
+		"its label after setSecret, there is nothing to do", user, many, unread, rotation, user, saveUsers(s.save))})
 }
 
 // warnings are those of the server.
@@ -435,7 +448,8 @@ func (s *session) unreached(ctx context.Context) []strategies.Warning {
 	unknown := func(format string, args ...any) []strategies.Warning {
 		return []strategies.Warning{{Unknown: true,
 			Text: fmt.Sprintf("%s: users are not shared between servers, and this secret covers %s. List the "+
-				"others that its clients use in nodes", fmt.Sprintf(format, args...), covered)}}
+				"others that its clients use in nodes, here and in the superuser secret", fmt.Sprintf(format, args...),
+				covered)}}
 	}
 	if s.mode == "cluster" {
 		if len(s.others) == 0 {
@@ -470,7 +484,11 @@ func (s *session) unreached(ctx context.Context) []strategies.Warning {
 	case primaries == 0:
 		return unknown("the %s", are)
 	case replicas > covers:
-		return unknown("the %s %d replicas", has, replicas)
+		many := "replicas"
+		if replicas == 1 {
+			many = "replica"
+		}
+		return unknown("the %s %d %s", has, replicas, many)
 	}
 	return nil
 }

@@ -165,7 +165,7 @@ func TestServersOfSeveral(t *testing.T) {
 	t.Parallel()
 	for _, release := range dbserver.ValkeysInTier(t) {
 		for kind, says := range map[string][2]string{
-			"replica": {"the server has 1 replicas", "the server is a replica"},
+			"replica": {"the server has 1 replica:", "the server is a replica"},
 			"cluster": {"the server is a node of a cluster", "the server is a node of a cluster"},
 		} {
 			t.Run(release+" "+kind, func(t *testing.T) {

@@ -151,7 +151,7 @@ func (s *session) madeAgain(ctx context.Context, denies string) error {
 	maps.DeleteFunc(all, func(_ string, a account) bool { return slices.Equal(a.rules, rules) }) // they say no more
 	return s.errorf(rotator.KindPrivilege, "user %q logs in and may change users, and %s. If it is a superuser, which "+
 		"rotates others, say so in its secret: \"rotates\": []. If not, clients get NOPERM, and its rules are lost: %s",
-		user, denies, bringBack(all, s.login, account{}, s.save))
+		user, denies, s.bringBack(all, s.login, account{}, s.save, thisVersions))
 }
 
 // mayRotate says whether a superuser has the rules that it needs to rotate others, as far as that is seen without a

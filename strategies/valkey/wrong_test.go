@@ -3,6 +3,7 @@ package valkey_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -207,6 +208,72 @@ func TestACommandThatIsRenamedIsNamed(t *testing.T) {
 			"The command is CONFIG")
 		if strings.Contains(err.Error(), "older than") {
 			t.Errorf("%s: it knows users, so it is not older than they are: %v", release, err)
+		}
+	}
+}
+
+// TestTheOriginalThatIsGoneGetsItsRulesFromItsClone: the line that brings it back is printed, without the clone's password.
+func TestTheOriginalThatIsGoneGetsItsRulesFromItsClone(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	boss, app := s.pair(t)
+	clone, err := s.user(t.Context(), app.User+"_clone", ordinary)
+	ok(t, err)
+	before, err := s.Users(t.Context())
+	ok(t, err)
+	ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", app.User}))
+	boss.For = &strategies.Holding{Users: []string{app.User, clone.User}}
+	pair := strategies.Pair{Original: app.User, Clone: clone.User, Target: app.User, Consent: true}
+	_, err = valkey.Engine{}.DryRunEnsureClone(t.Context(), boss, pair, password())
+	wants(t, err, rotator.KindNotFound, "there is no user", "if the two are a pair", "the password in AWSPREVIOUS")
+	if strings.Contains(err.Error(), "dual passwords") || strings.Contains(err.Error(), sha(clone.Password)) {
+		t.Error(err)
+	}
+	for _, fix := range rotator.FixesOf(err) {
+		ok(t, s.Exec(t.Context(), strings.Fields(strings.ReplaceAll(fix.Run, "PASSWORD", app.Password.Reveal()))))
+	}
+	if after, _ := s.Users(t.Context()); after[app.User] != before[app.User] {
+		t.Errorf("it has %q; it had %q", after[app.User], before[app.User])
+	}
+	if line := s.savedLine(t, app.User); !strings.Contains(line, sha(app.Password)) {
+		t.Errorf("it is not saved: %s", line)
+	}
+	// Where the clone is no help, the words of a line are taken by hand, and its password is not.
+	ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", app.User}, []string{"ACL", "SETUSER", clone.User, "reset", "on",
+		">" + clone.Password.Reveal(), "+acl"}))
+	_, err = valkey.Engine{}.DryRunEnsureClone(t.Context(), boss, pair, password())
+	wants(t, err, rotator.KindNotFound, "with >PASSWORD in place of the word that begins with #", "Then save users (ACL SAVE)")
+}
+
+// TestRulesThatDifferAtANodeAreSaid: no rotation changes them, and clients there get NOPERM.
+func TestRulesThatDifferAtANodeAreSaid(t *testing.T) {
+	t.Parallel()
+	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})},
+		server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	boss, app := s.pair(t)
+	s.copyTo(t, second, boss, app)
+	e, at, p := valkey.Engine{}, and(boss, second), password()
+	for _, differ := range []bool{false, true} {
+		if differ {
+			ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "-set"}))
+		}
+		for what, dry := range map[string]func() ([]strategies.Warning, error){
+			"one password":  func() ([]strategies.Warning, error) { return e.DryRunSetPassword(t.Context(), at, app.User, p) },
+			"two passwords": func() ([]strategies.Warning, error) { return e.DryRunKeeping(t.Context(), at, app.User, p, p) },
+			"a clone": func() ([]strategies.Warning, error) {
+				return e.DryRunEnsureClone(t.Context(), at, strategies.Pair{Original: app.User, Clone: app.User + "_clone",
+					Target: app.User + "_clone"}, p)
+			},
+		} {
+			warnings, err := dry()
+			ok(t, err)
+			said := slices.ContainsFunc(warnings, func(w strategies.Warning) bool {
+				return strings.HasPrefix(w.Text, fmt.Sprintf("at %s, user %q has other rules than at %s (", second.Address(),
+					app.User, s.Address())) && !w.Unknown
+			})
+			if said != differ {
+				t.Errorf("%s: it has other rules at a node: %t, said: %+v", what, differ, warnings)
+			}
 		}
 	}
 }
