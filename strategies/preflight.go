@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -282,7 +283,13 @@ func (x rehearsal) checks(a *loginResult) []rotator.Check {
 	if x.clones {
 		warnings.ID, warnings.Proves = "P9", a.prefix+descPair
 	}
-	warnings.Run = func(context.Context) rotator.Finding { return x.warnings(a) }
+	warnings.Run = func(ctx context.Context) rotator.Finding {
+		f := x.warnings(a)
+		if f.Status != "" {
+			f.Detail = strings.TrimPrefix(strings.Join(append([]string{f.Detail}, x.leftOut(ctx)...), "; "), "; ")
+		}
+		return f
+	}
 	return append(table, warnings)
 }
 
@@ -326,6 +333,42 @@ func (x rehearsal) finding(a *loginResult, r row) rotator.Finding {
 		return judge(nil)
 	}
 	return skipped
+}
+
+// leftOut says which servers AWSPREVIOUS names and AWSCURRENT does not, of an engine whose servers share no accounts: an
+// edit since the last rotation took them out, and one that is in use keeps the old password alone.
+func (x rehearsal) leftOut(ctx context.Context) (said []string) {
+	if x.rotation.ReadPrevious == nil {
+		return nil
+	}
+	t := x.engine.Traits()
+	for _, key := range t.Keys {
+		if !key.Server {
+			continue
+		}
+		d, err := x.rotation.ReadPrevious(ctx)
+		if err != nil {
+			return nil // which S5 says
+		}
+		before, err := t.parseLogin(d)
+		if err != nil {
+			return nil
+		}
+		listed := func(login Login) []string {
+			return strings.FieldsFunc(strings.ToLower(login.Extra[key.Name]), func(r rune) bool {
+				return strings.ContainsRune(`[]", `, r)
+			})
+		}
+		now := append(listed(x.current), strings.ToLower(x.current.Host)+":"+strconv.Itoa(x.current.Port))
+		for _, server := range listed(before) {
+			if !slices.Contains(now, server) {
+				said = append(said, fmt.Sprintf("AWSPREVIOUS names %q in %s, and AWSCURRENT does not: this rotation "+
+					"sets no password there, and clients of that server are rejected with the new one. If it is in "+
+					"use, add it to %[2]s, here and in the superuser secret", server, key.Name))
+			}
+		}
+	}
+	return said
 }
 
 const nothingLeft = "AWSPENDING logs in already: nothing is left to change"

@@ -3,6 +3,7 @@ package valkey_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -155,6 +156,43 @@ func TestServersThatTakeTurns(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// TestANodeThatWasTakenOutIsNamed: no rotation reaches it any more, and its clients keep the password of AWSPREVIOUS.
+func TestANodeThatWasTakenOutIsNamed(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	boss, app := s.pair(t)
+	value := func(login strategies.Login, nodes ...string) secret.Document {
+		list, err := json.Marshal(append([]string{}, nodes...))
+		ok(t, err)
+		d, err := secret.ParseDocument(fmt.Sprintf(`{"engine": "valkey", "host": %q, "port": %d, "username": %q, `+
+			`"password": %q, "ssl": false, "masterarn": "boss", "nodes": %s}`, s.Host, s.Port, login.User,
+			login.Password.Reveal(), list))
+		ok(t, err)
+		return d
+	}
+	for said, before := range map[string][]string{"": {s.Address()}, `AWSPREVIOUS names "second.example.com:6379"`: {s.Address(),
+		"second.example.com:6379"}} {
+		for id, strategy := range map[string]rotator.Strategy{"P8": strategies.SingleUser{Engine: valkey.Engine{}, ThroughSuperuser: true},
+			"P9": strategies.AlternatingUsers{Engine: valkey.Engine{}}} {
+			for _, f := range strategy.(rotator.Preflighter).Preflight(t.Context(), rotator.Rotation{
+				Current:      value(app, s.Address()),
+				ReadPrevious: func(context.Context) (secret.Document, error) { return value(app, before...), nil },
+				ReadPending:  func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
+				ReadSecret:   func(context.Context, string) (secret.Document, error) { return value(boss, s.Address()), nil },
+				Log:          func(string, ...any) {},
+			}) {
+				if f.ID == id && (f.Status != rotator.StatusPassed || (said == "") != (f.Detail == "") ||
+					!strings.Contains(f.Detail, said)) {
+					t.Errorf("want %q: %s %s: %s", said, f.ID, f.Status, f.Detail)
+				}
+				if f.Status == rotator.StatusFailed {
+					t.Errorf("%s: %s", f.ID, f.Detail)
+				}
+			}
+		}
 	}
 }
 
