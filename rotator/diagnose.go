@@ -1004,7 +1004,11 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 	}
 	inquiry := c.inquiry(r)
 	d.Fixes = append(d.Fixes, inquiry...)
+	off := c.meta.RotationEnabled != nil && !*c.meta.RotationEnabled
 	for _, f := range r.lines {
+		if off && strings.Contains(f.Run, " cancel-rotate-secret ") { // it is done
+			continue
+		}
 		f.Run = c.filledIn(ctx, f.Run)
 		d.Fixes = append(d.Fixes, f)
 	}

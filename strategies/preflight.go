@@ -335,8 +335,8 @@ func (x rehearsal) finding(a *loginResult, r row) rotator.Finding {
 	return skipped
 }
 
-// leftOut says which servers AWSPREVIOUS names and AWSCURRENT does not, of an engine whose servers share no accounts: an
-// edit since the last rotation took them out, and one that is in use keeps the old password alone.
+// leftOut says which servers AWSPREVIOUS names and AWSCURRENT does not, of an engine whose servers share no accounts:
+// an edit since the last rotation took them out, and one that is in use keeps the old password alone.
 func (x rehearsal) leftOut(ctx context.Context) (said []string) {
 	if x.rotation.ReadPrevious == nil {
 		return nil

@@ -290,7 +290,8 @@ func digest(p secret.Password) string {
 // comes first, for it would make a user that is gone without its rules.
 func (Engine) ResetStatement(user string) string {
 	return "ACL SETUSER " + typed(user) + " on resetpass >PASSWORD -- on every node, " + atThePrompt +
-		", before users are saved (ACL SAVE, or " + orRewrite + "). It ends each other password of the user"
+		", before users are saved (ACL SAVE, or " + orRewrite + "). It ends each other password of the user: without " +
+		"resetpass, they go on working until the next rotation"
 }
 
 // NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file. Servers since Redis 7
