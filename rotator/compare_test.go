@@ -106,3 +106,38 @@ func TestWhatAWrongMemberCanCause(t *testing.T) {
 		}
 	}
 }
+
+// TestAnEditIsNamedBeforeItIsLost: a member that a person stored while a rotation was incomplete is not in AWSPENDING.
+// Status and the log of testSecret name it, and never its value, before the label moves; status prints what keeps it.
+func TestAnEditIsNamedBeforeItIsLost(t *testing.T) {
+	const story = "account app/p2\nversion AWSCURRENT app/p1%s\nversion AWSPENDING app/p2%s\nstate"
+	for name, c := range map[string]struct{ current, pending, lost string }{
+		"nothing":           {},
+		"a member":          {current: " reader_host=far", lost: "reader_host"},
+		"another value":     {current: " masterarn=new", pending: " masterarn=old", lost: "masterarn"},
+		"a member less":     {pending: " colour=blue", lost: "colour"},
+		"another spelling":  {current: " port=7000", pending: " port=07000"},
+		"two":               {current: " reader_host=far colour=crimson", pending: " colour=blue", lost: "colour, reader_host"},
+		"no name for a jq":  {current: " it's=far", lost: "it's"},
+		"the same, in both": {current: " colour=crimson", pending: " colour=crimson"},
+	} {
+		s := newStory(t)
+		s.run(fmt.Sprintf(story, c.current, c.pending))
+		d, err := s.ask("status", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := d.Text()
+		if d.Action != rotator.ActionFinish || strings.Contains(text, "the version that is AWSCURRENT now has another") != (c.lost != "") ||
+			!strings.Contains(text, c.lost) || strings.Contains(text, "far") || strings.Contains(text, "crimson") ||
+			strings.Contains(text, `jq -cs '.[0] + {"password": .[1]["password"]}'`) != (c.lost != "") {
+			t.Errorf("%s: %s", name, text)
+		}
+		s.out.Reset()
+		s.step("testSecret", "v2")
+		if log := s.out.String(); strings.Contains(log, "lost when AWSCURRENT moves") != (c.lost != "") ||
+			!strings.Contains(log, c.lost) || strings.Contains(log, "far") {
+			t.Errorf("%s: testSecret: %s", name, log)
+		}
+	}
+}

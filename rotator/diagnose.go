@@ -33,6 +33,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 			c.explain(ctx)
 			c.compare(ctx)
 			c.compareStale(ctx)
+			c.compareEdited(ctx)
 		}
 		v.record.Diagnosis = c.diagnosis(ctx, c.decide(ctx))
 	}
@@ -855,7 +856,7 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 		user, other := c.probes[current].value.Text("username"), c.probes[pending].value.Text("username")
 		s.otherUser = user != "" && other != "" && user != other
 		s.copied = isCopy(c.probes[pending].value, c.probes[current].value)
-		keys, _ := c.notFromCurrent(ctx, c.probes[current], c.probes[pending])
+		keys, _ := c.notFromCurrent(ctx, c.probes[current].value, c.probes[pending].value)
 		s.stale = pending == previous || keys != nil
 		s.strayed = c.strayed()
 	}
@@ -864,18 +865,21 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 
 // notFromCurrent names the members that show that AWSPENDING cannot have been made from AWSCURRENT: those in which one
 // of it and the strategy's own proposal is as AWSCURRENT, and the other is not. It gives that proposal, too.
-func (c *diagnoser) notFromCurrent(ctx context.Context, current, pending probe) ([]string, secret.Document) {
-	if pending.value.IsZero() {
+func (v *invocation) notFromCurrent(ctx context.Context, current, pending secret.Document) (keys []string,
+	next secret.Document) {
+	if pending.IsZero() {
 		return nil, secret.Document{}
 	}
-	next, err := c.Strategy.Propose(ctx, c.rotationWithoutLog(current.value, secret.Document{}))
+	r := v.newRotation(current, secret.Document{})
+	r.Log = nil
+	next, err := v.Strategy.Propose(ctx, r)
 	if err != nil {
 		return nil, secret.Document{}
 	}
-	c.scrub.AddDocument(next)
-	found := current.value.ChangedKeys(pending.value)
+	v.scrub.AddDocument(next)
+	found := current.ChangedKeys(pending)
 	unlike := func(proposal secret.Document) (keys []string) {
-		proposed := current.value.ChangedKeys(proposal)
+		proposed := current.ChangedKeys(proposal)
 		for _, key := range slices.Concat(found, proposed) {
 			if !slices.Contains(found, key) || !slices.Contains(proposed, key) {
 				keys = append(keys, key)
@@ -883,12 +887,57 @@ func (c *diagnoser) notFromCurrent(ctx context.Context, current, pending probe) 
 		}
 		return keys
 	}
-	followed, _ := current.value.Follow(next) // whatever ROTATE_COPIES was when AWSPENDING was made
+	followed, _ := current.Follow(next) // whatever ROTATE_COPIES was when AWSPENDING was made
 	keys, keysFollowed := unlike(next), unlike(followed)
 	if len(keysFollowed) < len(keys) {
 		keys = keysFollowed
 	}
 	return keys, next
+}
+
+// lostWithMove names the members in which AWSCURRENT was edited since AWSPENDING was made from it, so that they are
+// lost when the label moves; "": none.
+func (v *invocation) lostWithMove(ctx context.Context, current, pending secret.Document) (lost string,
+	next secret.Document) {
+	keys, next := v.notFromCurrent(ctx, current, pending)
+	found := current.ChangedKeys(pending)
+	keys = slices.DeleteFunc(keys, func(key string) bool {
+		return key == "username" || !slices.Contains(found, key) || current.SameValue(pending, key)
+	})
+	slices.Sort(keys)
+	return strings.Join(keys, ", "), next
+}
+
+// compareEdited says what of an AWSCURRENT is lost that works no more, when AWSPENDING takes its place, and how that is
+// kept: a person may have edited it after setSecret. The line names versions by id, so that it may come after the move.
+func (c *diagnoser) compareEdited(ctx context.Context) {
+	id, pending, _ := c.labeledVersions()
+	current, l := c.probes[id], c.probes[pending]
+	if pending == id || l.state != CredentialWorks || current.state == CredentialWorks || current.value.IsZero() ||
+		l.value.IsZero() {
+		return
+	}
+	lost, next := c.lostWithMove(ctx, current.value, l.value)
+	if lost == "" {
+		return
+	}
+	c.note(pending, "the version that is AWSCURRENT now has another "+lost+", which is lost when the label moves")
+	read := func(id string) string {
+		return fmt.Sprintf("aws secretsmanager get-secret-value --secret-id %s --version-id %s --query SecretString "+
+			"--output text", ShellWord(c.meta.ARN), ShellWord(id))
+	}
+	var rotated []string
+	for _, key := range slices.Sorted(slices.Values(current.value.ChangedKeys(next))) {
+		if strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+			return // it would end a quote
+		}
+		rotated = append(rotated, fmt.Sprintf("%q: .[1][%[1]q]", key))
+	}
+	c.noteFix(pending, "", []Fix{{By: ByShell, Turn: TurnLast,
+		For: "if what is lost is to be kept, once the label has moved, to store it with the password of AWSPENDING",
+		Run: "{ " + read(id) + "; " + read(pending) + "; } | jq -cs '.[0] + {" + strings.Join(rotated, ", ") + "}' | " +
+			fmt.Sprintf("aws secretsmanager put-secret-value --secret-id %s --secret-string file:///dev/stdin",
+				ShellWord(c.meta.ARN))}})
 }
 
 // compareStale says of an AWSPENDING that was not made from an AWSCURRENT that works in what it differs from one that
@@ -900,7 +949,7 @@ func (c *diagnoser) compareStale(ctx context.Context) {
 		l.state == CredentialOtherTarget || l.state == CredentialInvalid { // its error says so
 		return
 	}
-	keys, next := c.notFromCurrent(ctx, current, l)
+	keys, next := c.notFromCurrent(ctx, current.value, l.value)
 	var another, same []string
 	for _, key := range keys {
 		switch {

@@ -305,6 +305,11 @@ func (v *invocation) test(ctx context.Context) (Outcome, error) {
 	if err := v.verifyAgain(ctx, current.Document, pending.Document, true); err != nil {
 		return OutcomeFailed, fmt.Errorf("pending credentials: %w", err)
 	}
+	// finishSecret moves the label next, and reads AWSCURRENT no more.
+	if lost, _ := v.lostWithMove(ctx, current.Document, pending.Document); lost != "" {
+		v.logf("AWSCURRENT has another %s than the new version, stored while this rotation was under way: that is "+
+			"lost when AWSCURRENT moves. To keep it, store it once more, with the new password", lost)
+	}
 	return OutcomeDone, nil
 }
 

@@ -818,6 +818,10 @@ var scenes = map[string]func(*scene){
 	"killed after setSecret": func(s *scene) {
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), s.value(s.user, s.has(s.user)))
 	},
+	"killed after setSecret, and a member was stored since": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary(), "reader_host", "reader"), s.value(s.user, s.has(s.user)))
+		s.says = "has another reader_host, which is lost when the label moves"
+	},
 	"killed after setSecret, and the other user is locked": func(s *scene) {
 		s.alternating()
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user+"_clone", s.has(s.user+"_clone")))
