@@ -116,9 +116,13 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or "+
 			"load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within)
 	case loggingIn:
-		return fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster "+
+		text := fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster "+
 			"that is resuming (then try again), an overloaded server, or a proxy or load balancer without a target",
 			dial.Address(login), within)
+		if login.PoolerForwardsLogins {
+			text += "; or a pooler that is paused (SHOW DATABASES and RESUME in its console), or " + olderLine(login)
+		}
+		return text
 	}
 	return fmt.Sprintf("no response from the server %s: it is overloaded, or the network was cut", within)
 }
@@ -163,6 +167,13 @@ func classifyLogin(login strategies.Login, m authMethod) string {
 const poolerItself = "see its log, its auth_user, and the password for that in its auth_file. Leave host and port in " +
 	"the secret as they are"
 
+// olderLine is what makes a pooler answer so of a user whom it knows itself: it then asks the database for no password,
+// and logs in there by its own.
+func olderLine(login strategies.Login) string {
+	return fmt.Sprintf("its auth_file (userlist.txt) has a line for user %q itself, which comes before auth_query and "+
+		"holds an older password: then remove it, reload the pooler, run status again", login.User)
+}
+
 // classifyServer reads the server's own errors, by SQLSTATE.
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (rotator.Kind, string) {
@@ -172,7 +183,7 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 	switch {
 	case onPurpose && (!pooler || strings.Contains(e.Message, "server login")) && saidOfServers(e.Message):
 		return rotator.KindUnreachable, "a pooler in between has no connection to the database, or cannot log in " +
-			"there itself, which says nothing of this secret: " + poolerItself
+			"there itself, which says nothing of this secret: " + poolerItself + ". Or " + olderLine(login)
 	case onPurpose && !pooler:
 		return rotator.KindUnreachable, "a pooler in between refused it by a rule of its own, which says nothing of " +
 			"this secret; its own words follow. Leave host and port in the secret as they are"
@@ -189,7 +200,7 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 			strategies.PoolerRemedy
 	case pooler && duringLogin:
 		return rotator.KindLoginRejected, "a pooler in between, which has the database judge logins by the word of " +
-			"the secret, did not accept the password"
+			"the secret, did not accept the password: the database has another, or " + olderLine(login)
 	case pooler:
 		return rotator.KindMisconfigured, "a pooler in between allows no transactions (statement pooling): use the " +
 			"database's own endpoint as host"

@@ -206,6 +206,30 @@ func TestAPoolerThatCannotLogIn(t *testing.T) {
 	}
 }
 
+// TestAUserThatThePoolerHasAnOlderPasswordOf: a line of its auth_file comes before auth_query. The pooler rejects the
+// new password, and by the old one it cannot log in at the database, as this user: both answers name the line.
+func TestAUserThatThePoolerHasAnOlderPasswordOf(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.Postgres(t, dbserver.Majors()[0])}
+	app, old := s.NewRole(t, "LOGIN")
+	b := dbserver.NewPgBouncer(t, s.Server, dbserver.PgBouncerOptions{Mode: "transaction",
+		Static: map[string]string{app: old}})
+	login := s.login(app, old)
+	login.Port, login.PoolerForwardsLogins = b.Port, true
+	p := password()
+	ok(t, engine().SetPassword(t.Context(), s.login(app, old), app, p))
+	line := fmt.Sprintf("a line for user %q itself, which comes before auth_query", app)
+	wants(t, engine().Ping(t.Context(), withPassword(login, p)), rotator.KindLoginRejected, "did not accept the password",
+		line, "remove it, reload the pooler, run status again")
+	// By the old one, the pooler lets the client wait while it tries again, or answers so, by its server_login_retry.
+	err := wrapError(t.Context(), login, operation{phase: loggingIn, proved: true}, &pgconn.PgError{Severity: "FATAL",
+		Code: "08P01", Message: "server login has been failing, try again later (server_login_retry)"})
+	wants(t, err, rotator.KindUnreachable, "server login has been failing", line, "remove it, reload the pooler")
+	waited := wrapError(t.Context(), login, operation{phase: loggingIn, proved: true}, context.DeadlineExceeded)
+	wants(t, waited, rotator.KindUnreachable, "did not respond to the login", "paused (SHOW DATABASES and RESUME in "+
+		"its console)", line)
+}
+
 // TestStatusLeavesNothingInASession: a pooler in transaction mode hands the session on to a client, who would look in
 // another schema for its tables. The other users of the pool have sessions of their own.
 func TestStatusLeavesNothingInASession(t *testing.T) {

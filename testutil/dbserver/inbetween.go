@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,7 @@ type PgBouncerOptions struct {
 	// AuthFile is the users that it logs in by passwords of its own; nil: it asks the server for what is stored of a
 	// user (auth_query), at each login.
 	AuthFile map[string]string
+	Static   map[string]string // users that have a line in the file although it asks, which comes before the question
 }
 
 // NewPgBouncer runs PgBouncer before a server, without TLS, until the test ends.
@@ -35,6 +37,7 @@ func NewPgBouncer(t testing.TB, s *Server, o PgBouncerOptions) *InBetween {
 		users := o.AuthFile
 		if users == nil {
 			users = map[string]string{s.Superuser: s.Password} // who asks
+			maps.Copy(users, o.Static)
 		}
 		var file strings.Builder
 		for user, password := range users {
