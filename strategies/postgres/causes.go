@@ -157,15 +157,17 @@ func Causes() []dial.Cause {
 		{Codes: []string{"55P03"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the " +
 				"same role. This attempt changed nothing. Try again; if it lasts, {fix} shows which it may be, the " +
-				"longest open first, and SELECT pg_catalog.pg_terminate_backend(pid) ends one",
+				"longest open first, and SELECT pg_catalog.pg_terminate_backend(pid) ends one. If it shows none, a " +
+				"change waits for a standby that does not answer: thaw or restart that standby",
 			Fix: trusted + "SELECT DISTINCT pid, usename, state, xact_start FROM pg_stat_activity " +
 				"JOIN pg_locks USING (pid) WHERE wait_event IS DISTINCT FROM 'SyncRep' AND " +
 				"relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, " +
 				"'pg_db_role_setting'::regclass, 'pg_shseclabel'::regclass) AND granted AND mode <> " +
 				"'AccessShareLock' AND pid <> pg_backend_pid() ORDER BY xact_start",
 			For: "if it lasts, to see whose session holds the lock",
-			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one. One that waits for a standby (wait_event " +
-				"SyncRep) is not shown: if it is ended, its change counts, which may be that of a password in use"},
+			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one. If none is shown, a change waits for a standby " +
+				"that does not answer: thaw or restart that standby. A session that waits so (wait_event SyncRep) is not " +
+				"to be ended: its change, as of a password in use, would count then"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, During: statement,
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
 		{Codes: []string{"22012"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,

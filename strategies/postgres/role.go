@@ -335,10 +335,15 @@ func (s *session) checkStandbys(ctx context.Context) error {
 		return nil
 	}
 	off := byAdministrator("ALTER SYSTEM SET synchronous_standby_names = ''")
-	off.Note = "changes that clients make after that can be lost in a failover"
+	off.Note = "changes that clients make after that can be lost in a failover. One that an earlier attempt made " +
+		"counts as soon as the next line runs, and clients that read AWSCURRENT are rejected then: run status at " +
+		"once, which says finish"
+	back := byAdministrator("ALTER SYSTEM SET synchronous_standby_names = %s", quoteLiteral(s.standbys))
+	back.For = "later, to have changes wait for standbys again, as they do now"
+	back.Note = reload + " after it, so that it counts"
 	return s.errorf(rotator.KindMisconfigured, "the server has each change wait for %d of its standbys, and %d are "+
-		"connected and have caught up: start one. If there is to be none, keep what %s shows, then %s and %s. Nothing "+
-		"was changed", wanted, there, byAdministrator("SHOW synchronous_standby_names"), off, byAdministrator(reload))
+		"connected and have caught up: start one. If there is to be none, %s and %s; later, %s has changes wait "+
+		"again. Nothing was changed", wanted, there, off, byAdministrator(reload), back)
 }
 
 // role is an account, as pg_roles and pg_auth_members show it to anyone.

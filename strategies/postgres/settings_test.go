@@ -324,6 +324,12 @@ func TestNoStandbyToWaitFor(t *testing.T) {
 		for _, who := range []strategies.Login{login, s.superuser()} {
 			_, err := engine().DryRunSetPassword(t.Context(), who, app, p)
 			wants(t, err, rotator.KindMisconfigured, "ALTER SYSTEM SET synchronous_standby_names = ''", "caught up")
+			fixes, now := rotator.FixesOf(err), s.ask(t, "SHOW synchronous_standby_names")
+			if len(fixes) != 3 || !strings.Contains(fixes[0].Note, "run status at once") ||
+				fixes[2].Run != "ALTER SYSTEM SET synchronous_standby_names = '"+now+"'" {
+				t.Fatalf("to be run: %+v", fixes)
+			}
+			s.run(t, fixes[2].Run)
 			wants(t, engine().SetPassword(t.Context(), who, app, p), rotator.KindMisconfigured, "Nothing was changed")
 		}
 	}
@@ -343,6 +349,10 @@ func TestNoStandbyToWaitFor(t *testing.T) {
 		if cause.Codes[0] == "55P03" && cause.Kind == rotator.KindConflict && cause.Fix != "" {
 			if shown := s.ask(t, "SELECT count(*)::text FROM ("+strings.TrimPrefix(cause.Fix, trusted)+") AS x"); shown != "0" {
 				t.Errorf("sessions that are shown as holders: %s", shown)
+			}
+			if says := "a change waits for a standby that does not answer"; !strings.Contains(cause.Note, says) ||
+				!strings.Contains(cause.Text, says) {
+				t.Errorf("where none is shown: %s (%s)", cause.Text, cause.Note)
 			}
 		}
 	}
