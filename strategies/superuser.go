@@ -291,7 +291,8 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 		own = []rotator.Fix{{By: rotator.ByShell, Turn: rotator.TurnFirst,
 			For: "if the superuser secret rotates, to see first how that stands, with its rotation function in place " +
 				"of FUNCTION", Run: "quarterturn status " + rotator.ShellWord(arn) + " --function FUNCTION",
-			Note: "if AWSPENDING works there, do what that status says, and set no password: it would end AWSPENDING"}}
+			Note: "if AWSPENDING works there, do what that status says. Set no password then: AWSPENDING would be " +
+				"rejected after it"}}
 		fmt.Fprintf(&advice, "If the superuser secret rotates, first see how that stands: %s. ", own[0])
 	}
 	if x, ok := e.(Explainer); ok {

@@ -25,12 +25,18 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 			"current_setting('password_encryption') FROM pg_roles WHERE rolname IN (" +
 			strings.Join(quoted, ", ") + ")",
 		Note: "no row: the role is dropped, or renamed. rolcanlogin f: ALTER ROLE ... LOGIN. rolvaliduntil in the " +
-			"past: ALTER ROLE ... VALID UNTIL 'infinity', or a later end, and its password may be right. " +
-			"rolconnlimit 0: ALTER ROLE ... CONNECTION LIMIT -1. Otherwise the password is another, or where " +
-			"current_setting is md5, it may be the right one, in a form that no login by scram-sha-256 passes " +
-			"(SELECT rolname, left(rolpassword, 3) FROM pg_authid shows a superuser which are md5)"}, names()}
+			"past: its password may be right. rolconnlimit 0: ALTER ROLE ... CONNECTION LIMIT -1. Otherwise the " +
+			"password is another, or it may be the right one, stored as an md5 hash, which no login by scram-sha-256 " +
+			"passes, whatever current_setting is (SELECT rolname, left(rolpassword, 3) FROM pg_authid shows a " +
+			"superuser which are md5)"}, names()}
 	for _, user := range users {
 		all = append(all, renameBack(user))
+	}
+	for _, user := range users {
+		end := strategies.Fix(strategies.Login{}, "ALTER ROLE "+quoteIdent(user)+" VALID UNTIL 'infinity'")
+		end.For = "if rolvaliduntil is in the past, to have the role log in again"
+		end.Note = "or a later end, if it is to have one: keep the one that the query shows, which is lost then"
+		all = append(all, end)
 	}
 	return all
 }

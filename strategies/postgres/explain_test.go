@@ -9,6 +9,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 // TestASuperuserSeesWhyALoginIsRejected, as one with CREATEROLE alone too. What it says mends it is run as it stands;
@@ -70,6 +71,25 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 			t.Errorf("of nothing: %v, %v", causes, err)
 		}
 	})
+}
+
+// TestAnEndThatNoSuperuserSaw: where none could look, as of the superuser itself, the line that ends VALID UNTIL stands
+// below the query that shows it, and what the end was is to be kept; a stored md5 hash is shown whatever the setting is.
+func TestAnEndThatNoSuperuserSaw(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.Postgres(t, dbserver.Majors()[0])}
+	user, pw := s.NewRole(t, "LOGIN VALID UNTIL '2001-01-01'")
+	fixes := engine().Inquiry(user)
+	if note := fixes[0].Note; !strings.Contains(note, "whatever current_setting is") {
+		t.Errorf("of md5 it says: %s", note)
+	}
+	end := fixes[len(fixes)-1]
+	if !strings.HasPrefix(end.For, "if rolvaliduntil") || !strings.Contains(end.Note, "is lost then") ||
+		!end.IsFor(user) {
+		t.Fatalf("to be run: %+v", fixes)
+	}
+	s.run(t, end.Run)
+	ok(t, engine().Ping(t.Context(), s.login(user, pw)))
 }
 
 // TestThePasswordIsSetBackAndNoMore: the end of a role that is meant stays, and so does a lock; and a warning of an end
