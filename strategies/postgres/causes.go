@@ -105,7 +105,7 @@ func Causes() []dial.Cause {
 			Public: true,
 			Text:   "the user has no CONNECT privilege: {remedy}", Guesses: true,
 			Remedy: "GRANT CONNECT ON DATABASE {database} TO {user}; but a clone has the privilege as a member of " +
-				"its original: GRANT that to it, and nothing of its own"},
+				"its original: GRANT it to that, then, if that was not it, that to the clone, and nothing of its own"},
 		{Codes: []string{"55000"}, During: login, From: []string{"CheckMyDatabase"}, Kind: rotator.KindPrivilege,
 			Text: "the database {database} takes no connections: {fix}, " +
 				"or correct dbname in the secret",

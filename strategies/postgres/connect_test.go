@@ -588,7 +588,8 @@ func TestWhatClientsCannotDo(t *testing.T) {
 			admin = nil
 		}
 		clone := bare + "_clone"
-		says(again, append(admin, fmt.Sprintf("role %q may do nothing in database \"postgres\" but connect", bare), "administrator GRANT it, before the next rotation, what it had")...)
+		says(again, append(admin, fmt.Sprintf("role %q may do nothing in database \"postgres\" but connect", bare),
+			"another database of that name", "administrator GRANT it, before the next rotation, what it had")...)
 		s.run(t, "CREATE ROLE "+clone+" LOGIN PASSWORD 'clone'")
 		t.Cleanup(func() { ok(t, s.Exec(context.Background(), "DROP ROLE "+clone)) })
 		for _, login := range []strategies.Login{again, s.login(clone, "clone")} {

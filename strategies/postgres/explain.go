@@ -187,7 +187,9 @@ func (s *session) reset(statement string) string {
 // its own it would be left as it is from then on, and not act as the original (see EnsureClone).
 func (s *session) letsIn(ctx context.Context, user string) (why string, lets rotator.Sentence, err error) {
 	connect := func(user string) rotator.Fix {
-		return s.mend(connectStatement(s.database, user))
+		fix := s.mend(connectStatement(s.database, user))
+		fix.Note = notWithheld
+		return fix
 	}
 	original, isClone := strings.CutSuffix(user, cloneSuffix)
 	if !isClone {
@@ -220,11 +222,13 @@ func (s *session) letsIn(ctx context.Context, user string) (why string, lets rot
 		}
 		statements = append(statements, s.give(original, user))
 	}
+	note := ""
 	if rows[0][0] != "t" {
-		why = fmt.Sprintf(", nor may its original %q", original)
+		why, note = fmt.Sprintf(", nor may its original %q", original), notWithheld
 		statements = append(statements, connectStatement(s.database, original))
 	}
 	both := s.mend(strings.Join(statements, "; "))
+	both.Note = note
 	both.For = fmt.Sprintf("to let role %q in, if it is the clone of role %q: its name alone says so", user, original)
 	return why, rotator.RunEach(both), nil
 }
@@ -243,23 +247,36 @@ func ifNoClone(user string) string {
 	return fmt.Sprintf("if role %q is the clone of none, to let it in", user)
 }
 
-// connectRemedy is letsIn by the name of the user alone: the server has said neither its version nor what there is.
+// connectRemedy is letsIn by the name of the user alone: the server has said neither its version nor what there is. Of
+// a clone, what its original lacks comes first, below what another login lacks: a membership is given where that was
+// not it, for a second one of another grantor stays after the first is taken away.
 func connectRemedy(login strategies.Login) rotator.Sentence {
 	user := quoteIdent(login.User)
 	connect := strategies.Fix(login, connectStatement(login.Database, login.User))
 	original, isClone := strings.CutSuffix(login.User, cloneSuffix)
 	if !isClone {
+		connect.Note = notWithheld
 		return rotator.Sentencef("%s", connect)
 	}
+	both := strategies.Fix(login, connectStatement(login.Database, original))
+	both.For = fmt.Sprintf("if role %q is the clone of role %q, to let both in; then run status again", login.User,
+		original)
+	both.Note = notWithheld
 	member := "GRANT " + quoteIdent(original) + " TO " + user
-	give := strategies.Fix(login, member+" WITH INHERIT TRUE, SET TRUE")
-	give.For = fmt.Sprintf("if role %q is the clone of role %q, as of PostgreSQL 16", login.User, original)
-	before := strategies.Fix(login, member+"; ALTER ROLE "+user+" INHERIT")
-	before.For = "likewise, until PostgreSQL 15"
-	connect.For = ifNoClone(login.User)
-	return rotator.Sentencef("%s: %s (until PostgreSQL 15: %s); if it is none: %s", asMember(original), give, before,
-		connect)
+	still := fmt.Sprintf("if role %q is refused after that still, and is the clone of role %q, ", login.User, original)
+	give, before := strategies.Fix(login, member+" WITH INHERIT TRUE, SET TRUE"),
+		strategies.Fix(login, member+"; ALTER ROLE "+user+" INHERIT")
+	give.For, before.For = still+"as of PostgreSQL 16", still+"until PostgreSQL 15"
+	connect.For, connect.Note = ifNoClone(login.User), notWithheld
+	for _, f := range []*rotator.Fix{&both, &give, &before, &connect} {
+		f.Turn = rotator.TurnLast
+	}
+	return rotator.Sentencef("%s: %s; if it is refused after that still: %s (until PostgreSQL 15: %s); if it is the "+
+		"clone of none: %s", asMember(original), both, give, before, connect)
 }
+
+// notWithheld is for a line that lets a role into a database, whose owner chooses whom it lets in.
+const notWithheld = "having made sure that the database's owner has not withheld it on purpose"
 
 // gone says what to do about a role that is not there, and which one may be it, renamed. What an original owned and
 // was granted is not to be seen once it is dropped: no rotation makes it again. One that was renamed is given its name
@@ -583,10 +600,11 @@ AND NOT ` + reachesPower("o", "g.oid = r.oid"),
 // bareRemark speaks of a role that has nothing in its database, as one that was dropped and created again, or whose
 // database was.
 func (s *session) bareRemark(ctx context.Context, user, database string, paired bool) (rotator.Sentence, error) {
-	says := rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may). Was the role "+
-		"dropped and created again, or the database restored without owners and privileges? Then have an "+
-		"administrator GRANT it, before the next rotation, what it had, which its deployment or a backup says", user,
-		database)
+	says := rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may). Is this another "+
+		"database of that name, as where the former was renamed (SELECT datname FROM pg_database)? Then correct the "+
+		"name, there or in the secret. Was the role dropped and created again, or the database restored without "+
+		"owners and privileges? Then have an administrator GRANT it, before the next rotation, what it had, which "+
+		"its deployment or a backup says", user, database)
 	if paired {
 		again, err := s.regrant(ctx, user, true)
 		if err != nil {

@@ -154,9 +154,14 @@ func TestACloneIsLetInAsAMember(t *testing.T) {
 		err := engine().Ping(t.Context(), r.clone)
 		wants(t, err, rotator.KindPrivilege, "no CONNECT privilege", member)
 		fixes := rotator.FixesOf(err)
-		if len(fixes) != 3 || !strings.HasPrefix(fixes[0].Run, strings.TrimSuffix(member, " WITH INHERIT TRUE, SET TRUE")) ||
-			!strings.HasPrefix(fixes[2].For, "if ") {
-			t.Errorf("for a clone, its membership comes first: %+v", fixes)
+		if len(fixes) != 4 || fixes[0].Run != connect+quoteIdent(o) || !strings.HasPrefix(fixes[1].Run,
+			strings.TrimSuffix(member, " WITH INHERIT TRUE, SET TRUE")) {
+			t.Errorf("what its original lacks comes first, and its membership where that was not it: %+v", fixes)
+		}
+		for _, f := range fixes {
+			if !strings.HasPrefix(f.For, "if ") {
+				t.Errorf("it may not be so: %+v", f)
+			}
 		}
 		superuser := with(s.superuser(), func(l *strategies.Login) { l.Database = db })
 		only := pairAt(r.pair, c)

@@ -1653,6 +1653,20 @@ var scenes = map[string]func(*scene){
 			s.exec("DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM pg_database, aclexplode(datacl) WHERE grantee = '" + s.user + "_clone'::regrole); END $$")
 		}
 	},
+	"no role of a pair may connect, nor the superuser": func(s *scene) {
+		s.only("postgres")
+		s.ofTheOriginal()
+		s.exec("ALTER ROLE "+s.user+"boss NOSUPERUSER", "REVOKE CONNECT ON DATABASE of"+s.user+" FROM "+s.user)
+		s.names, s.fix = "is refused after that still", func() {
+			lines, connect := s.lines("GRANT "), `GRANT CONNECT ON DATABASE "of`+s.user+`" TO "`+s.user
+			if len(lines) < 3 || lines[0] != connect+`boss"` || lines[1] != connect+`"` {
+				s.t.Fatalf("the superuser comes first, and then the original: %s", s.text)
+			}
+			s.exec(lines[:2]...)
+			s.exec("DO $$ BEGIN ASSERT 1 = (SELECT count(*) FROM pg_auth_members WHERE member = '" + s.user + "_clone'::regrole); END $$")
+			s.exec("ALTER ROLE " + s.user + "boss SUPERUSER") // which the next rotation needs here
+		}
+	},
 	"the original is dropped, and AWSCURRENT is of it": func(s *scene) {
 		s.only("postgres")
 		s.rotatedPair(2)
