@@ -71,10 +71,17 @@ func (d Diagnosis) Text() string {
 		fmt.Fprintf(&b, "  %s\n       to undo: %s\n", d.MovedLabel, d.UndoCommand)
 	}
 	fmt.Fprintf(&b, "  recommended action: %s\n       %s\n", d.Action, d.Reason)
+	before, after := d.aroundCommands()
+	for _, x := range before {
+		x.text(&b)
+	}
+	if before != nil && d.Commands != nil {
+		b.WriteString("       after that, in a shell:\n")
+	}
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "         %s\n", c)
 	}
-	for _, x := range d.ToRun() {
+	for _, x := range after {
 		x.text(&b)
 	}
 	return b.String()
@@ -94,13 +101,32 @@ func (d Diagnosis) Markdown() string {
 		fmt.Fprintf(&b, "\n%s. To undo:\n\n    %s\n", d.MovedLabel, d.UndoCommand)
 	}
 	fmt.Fprintf(&b, "\nRecommended action: **%s**: %s\n", d.Action, d.Reason)
+	before, after := d.aroundCommands()
+	for _, x := range before {
+		x.markdown(&b)
+	}
+	if before != nil && d.Commands != nil {
+		b.WriteString("\nAfter that, in a shell:\n")
+	}
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "\n    %s\n", c)
 	}
-	for _, x := range d.ToRun() {
+	for _, x := range after {
 		x.markdown(&b)
 	}
 	return b.String()
+}
+
+// aroundCommands is ToRun in two: what comes before the Commands, and what after them.
+func (d Diagnosis) aroundCommands() (before, after []ToRun) {
+	for _, x := range d.ToRun() {
+		if strings.HasPrefix(x.Lead, BeforeRotating) {
+			before = append(before, x)
+		} else {
+			after = append(after, x)
+		}
+	}
+	return before, after
 }
 
 // ToRun is what there is to run beside the Commands, in order: each line by itself, with what it is for.

@@ -67,3 +67,17 @@ func TestTheWriterOfTheSecretChoseTheNames(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsRunBeforeARotationStandsBeforeItsCommand: after that, its condition does not hold any more.
+func TestWhatIsRunBeforeARotationStandsBeforeItsCommand(t *testing.T) {
+	d := Diagnosis{Action: ActionRetry, Commands: []string{"aws secretsmanager rotate-secret"}, Fixes: []Fix{
+		{By: ByAdministrator, For: "to look", Run: "SELECT 1"},
+		{By: ByAdministrator, For: BeforeRotating + "in every database", Run: "REASSIGN"}}}
+	for _, text := range []string{d.Text(), d.Markdown()} {
+		reassign, command, look := strings.Index(text, "REASSIGN"), strings.Index(text, "rotate-secret"),
+			strings.Index(text, "SELECT 1")
+		if reassign < 0 || reassign > command || command > look || strings.Count(text, "REASSIGN") != 1 {
+			t.Errorf("in another order: %s", text)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -227,6 +228,15 @@ func TestCloneWithRights(t *testing.T) {
 			r.turn(t, false)
 			if got := r.roleSetting(t); got != "" {
 				t.Errorf("%s: the clone acts as %q and loses its own rights", name, got)
+			}
+			next := pairAt(r.pair, r.pair.Clone)
+			next.Consent = true
+			warnings, err := engine().DryRunEnsureClone(t.Context(), r.admin, next, password())
+			ok(t, err)
+			if !slices.ContainsFunc(warnings, func(w strategies.Warning) bool {
+				return len(w.Fixes) == 1 && strings.HasPrefix(w.Fixes[0].For, rotator.BeforeRotating)
+			}) {
+				t.Errorf("%s: nothing is to be run before the next rotation: %+v", name, warnings)
 			}
 			inDatabase(fmt.Sprintf("REASSIGN OWNED BY %s TO %s; DROP OWNED BY %s", r.pair.Clone, r.pair.Original,
 				r.pair.Clone))
