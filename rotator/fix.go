@@ -154,8 +154,8 @@ func (x ToRun) markdown(b *strings.Builder) {
 	}
 }
 
-// BeforeRotating begins what a Fix is for that is of no use once the next rotation has begun: a diagnosis shows it above
-// the command of the action.
+// BeforeRotating begins what a Fix is for that is of no use once the next rotation has begun: a diagnosis shows it
+// above the command of the action.
 const BeforeRotating = "before the next rotation, "
 
 // ShellWord is a word of a command line: in quotes where a shell would make something else of it. The writer of a

@@ -165,9 +165,9 @@ func Causes() []dial.Cause {
 				"'pg_db_role_setting'::regclass, 'pg_shseclabel'::regclass) AND granted AND mode <> " +
 				"'AccessShareLock' AND pid <> pg_backend_pid() ORDER BY xact_start",
 			For: "if it lasts, to see whose session holds the lock",
-			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one. If none is shown, a change waits for a standby " +
-				"that does not answer: thaw or restart that standby. A session that waits so (wait_event SyncRep) is not " +
-				"to be ended: its change, as of a password in use, would count then"},
+			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one. If none is shown, a change waits for a " +
+				"standby that does not answer: thaw or restart that standby. A session that waits so (wait_event " +
+				"SyncRep) is not to be ended: its change, as of a password in use, would count then"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, During: statement,
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
 		{Codes: []string{"22012"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,

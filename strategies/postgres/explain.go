@@ -600,11 +600,11 @@ AND NOT ` + reachesPower("o", "g.oid = r.oid"),
 // bareRemark speaks of a role that has nothing in its database, as one that was dropped and created again, or whose
 // database was.
 func (s *session) bareRemark(ctx context.Context, user, database string, paired bool) (rotator.Sentence, error) {
-	says := rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may). Is this another "+
-		"database of that name, as where the former was renamed (SELECT datname FROM pg_database)? Then correct the "+
-		"name, there or in the secret. Was the role dropped and created again, or the database restored without "+
-		"owners and privileges? Then have an administrator GRANT it, before the next rotation, what it had, which "+
-		"its deployment or a backup says", user, database)
+	says := rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may). Is this "+
+		"another database of that name, as where the former was renamed (SELECT datname FROM pg_database)? Then "+
+		"correct the name, there or in the secret. Was the role dropped and created again, or the database restored "+
+		"without owners and privileges? Then have an administrator GRANT it, before the next rotation, what it had, "+
+		"which its deployment or a backup says", user, database)
 	if paired {
 		again, err := s.regrant(ctx, user, true)
 		if err != nil {
