@@ -819,8 +819,10 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), s.value(s.user, s.has(s.user)))
 	},
 	"killed after setSecret, and a member was stored since": func(s *scene) {
-		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary(), "reader_host", "reader"), s.value(s.user, s.has(s.user)))
-		s.says = "has another reader_host, which is lost when the label moves"
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary(), "reader_host", "replica-1"), s.value(s.user, s.has(s.user)))
+		if !s.isMySQL() { // where AWSPENDING is not tested at first
+			s.says = "has another reader_host, which is lost when the label moves"
+		}
 	},
 	"killed after setSecret, and the other user is locked": func(s *scene) {
 		s.alternating()
