@@ -890,7 +890,7 @@ func (v *invocation) notFromCurrent(ctx context.Context, current, pending secret
 	followed, _ := current.Follow(next) // whatever ROTATE_COPIES was when AWSPENDING was made
 	keys, keysFollowed := unlike(next), unlike(followed)
 	if len(keysFollowed) < len(keys) {
-		keys = keysFollowed
+		return keysFollowed, followed
 	}
 	return keys, next
 }

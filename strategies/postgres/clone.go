@@ -114,6 +114,7 @@ type pairSeen struct {
 	clone    map[setting]string // the settings of either
 	original map[setting]string
 	labels   [][]string // in which the two differ
+	edges    edges
 }
 
 // lookAtPair asks for what readPair reads. None of it fails if a role is missing.
@@ -167,7 +168,7 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 		_, lacks = s.lacks(rest[0].rows[0], pair)
 		apart = s.apart(rest[0].rows[0], pair)
 	}
-	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone),
+	s.seen = pairSeen{edges: all, reversed: s.membership(all, pair.Original, pair.Clone),
 		member: s.hasRights(all, pair.Clone, pair.Original), lacks: lacks, apart: apart,
 		clone: map[setting]string{}, original: map[setting]string{}}
 	if pair.Target == pair.Clone && !pair.PasswordOnly {
@@ -487,13 +488,14 @@ func (s *session) lacksReplication(pair strategies.Pair) error {
 	const longest = 63 // bytes of a name
 	end := "_old"
 	other := strings.ToValidUTF8(pair.Clone[:min(len(pair.Clone), longest-len(end))], "") + end
-	rename := s.byAdministrator("REVOKE %s FROM %s; ALTER ROLE %[2]s RENAME TO %[3]s", quoteIdent(pair.Original),
-		quoteIdent(pair.Clone), quoteIdent(other))
+	rename := s.byAdministrator("ALTER ROLE %s RENAME TO %s", quoteIdent(pair.Clone), quoteIdent(other))
 	rename.Note = "drop that one once nothing of it is needed"
-	return s.errorf(rotator.KindPrivilege, "%s", rotator.Sentencef("role %q has REPLICATION, and role %q has not: a "+
-		"role that can set its password (until PostgreSQL 15, any with CREATEROLE) may be logged in as it, and would "+
-		"have REPLICATION, too, so no rotation gives it. Once no client of the secret uses role %[2]q, %[3]s. Then "+
-		"rotate, which makes it anew", pair.Original, pair.Clone, rename))
+	says := rotator.Sentencef("role %q has REPLICATION, and role %q has not: a role that can set its password (until "+
+		"PostgreSQL 15, any with CREATEROLE) may be logged in as it, and would have REPLICATION, too, so no rotation "+
+		"gives it. Once no client of the secret uses role %[2]q, take it out of role %[1]q, and %[3]s. Then rotate, "+
+		"which makes it anew", pair.Original, pair.Clone, rename)
+	says.Fixes = append(s.leaving(pair.Clone, pair.Original, s.seen.edges), says.Fixes...)
+	return s.errorf(rotator.KindPrivilege, "%s", says)
 }
 
 // lookUpLabels asks for the security labels in which the two of a pair differ, as the clone is to have them.

@@ -170,7 +170,7 @@ func asksWhose(user string) []rotator.Fix {
 	has.For = fmt.Sprintf("to see what role %q owns (o) and was granted (a)", user)
 	has.Note = "unless that is what this secret's clients need, it may be another owner's, whom the secret's " +
 		"password would lock out, and whose privileges these clients would have: set none before it is known whose " +
-		"it is, and have another owner give it another name. One that has nothing may be this secret's, made again"
+		"it is, and have another owner give it another name. What it may do as a member of others is not among that"
 	all, back := names(), renameBack(user)
 	all.For = "to see whether this secret's role has another name now"
 	back.For = fmt.Sprintf("if it has, and once role %q has another, with the former's name in place of the dots", user)

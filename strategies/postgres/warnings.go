@@ -125,7 +125,10 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) (all []strategi
 	// One transaction: where the first statement may not be run, the second would drop what the clone owns.
 	give := s.fix("BEGIN; REASSIGN OWNED BY %[1]s TO %s; DROP OWNED BY %[1]s; COMMIT", quoteIdent(pair.Clone),
 		quoteIdent(pair.Original))
-	give.For = rotator.BeforeRotating + fmt.Sprintf("while %q is in AWSCURRENT, in every database", pair.Original)
+	give.For = fmt.Sprintf("while %q is in AWSCURRENT, in every database", pair.Original)
+	if pair.Target == pair.Clone { // as it is now
+		give.For = rotator.BeforeRotating + give.For
+	}
 	return append(all, strategies.Warn("role %q owns objects or has its own grants, so it does not act as role %q, "+
 		"which cannot use what it creates. While %[2]q is in AWSCURRENT, run %[3]s in every database; the "+
 		"next rotation does the rest", pair.Clone, pair.Original, give))

@@ -13,7 +13,7 @@ import (
 )
 
 // TooLarge is more bytes than the archive of a function may have: it is fetched at every cold start.
-const TooLarge = 5_400_000
+const TooLarge = 5_500_000
 
 // Bootstrap is the archive of a function: its binary alone, which Lambda must be able to run.
 func Bootstrap(binary []byte) ([]byte, error) {

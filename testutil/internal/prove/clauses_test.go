@@ -43,7 +43,7 @@ func clauses() []clause {
 			core, `case «seen.NoProvenance == ""» && !p.Named:`, "true"},
 		{"entitlement: consent is looked for",
 			pg, "a stranger; nothing",
-			alternating, "pair.Consent = «consents(d, pair.Original, pair.Clone)»", "true"},
+			alternating, "pair.Consent = «consents(d, pair.Clone == pair.Original+t.CloneSuffix, pair.Original, pair.Clone)»", "true"},
 		{"entitlement: consent gives no power away",
 			pg, "of an original with CREATEROLE that has another secret; rotates names the pair",
 			core, "case p.Consent && «len(seen.Synced) == 0»:", "true"},
