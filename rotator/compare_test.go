@@ -141,3 +141,18 @@ func TestAnEditIsNamedBeforeItIsLost(t *testing.T) {
 		}
 	}
 }
+
+// TestAnEditIsKeptWithItsCopies: where a member holds the password too, what keeps an edit takes that one along.
+func TestAnEditIsKeptWithItsCopies(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p2\nversion AWSCURRENT app/p1 url=db://app:canary-p1-0123456789@db/x reader_host=far\n" +
+		"version AWSPENDING app/p2 url=db://app:canary-p2-0123456789@db/x\nstate")
+	d, err := s.ask("status", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const keeps = `jq -cs '.[0] + {"password": .[1]["password"], "url": .[1]["url"]}'`
+	if text := d.Text(); !strings.Contains(text, "another reader_host, which is lost") || !strings.Contains(text, keeps) {
+		t.Error(text)
+	}
+}
