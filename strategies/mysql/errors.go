@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -204,8 +205,9 @@ func classifyLogin(err error, login strategies.Login, product string) (rotator.S
 	if product == productMariaDB { // where a stronger one may be had
 		give = rotator.Sentencef("%s, or, if it cannot have ed25519, %s, %s",
 			line(giveEd25519, "if the server has ed25519 (SELECT PLUGIN_NAME FROM information_schema.PLUGINS shows "+
-				"it; INSTALL SONAME 'auth_ed25519' loads it)"),
-			line(giveMariaDB, "if it cannot have ed25519"), typedFor(login.User))
+				"it; INSTALL SONAME 'auth_ed25519' loads it), and the driver of every client "+
+				"knows it"),
+			line(giveMariaDB, "if it cannot have ed25519, or a client's driver does not know that"), typedFor(login.User))
 	}
 	give.Fixes = append(typedFixes(itsHosts(), login.User), give.Fixes...)
 	switch {
@@ -250,8 +252,12 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 			Text: "{address} refused the connection before a password was sent, so that this says nothing of the " +
 				"password: a proxy in between, or something that is not MySQL. Check host and port in the secret"}
 	}
-	for i, line := range c.Lines {
-		c.Lines[i].Run = strings.ReplaceAll(line.Run, once, theLimit(e.Message))
+	if limit := theLimit(e.Message); limit == "0" { // it is not known, and 0 is no limit
+		c.Lines = slices.DeleteFunc(c.Lines, func(line rotator.Fix) bool { return strings.Contains(line.Run, once) })
+	} else {
+		for i, line := range c.Lines {
+			c.Lines[i].Run = strings.ReplaceAll(line.Run, once, limit)
+		}
 	}
 	c.Before, c.Lines = typedFixes(c.Before, login.User), typedFixes(c.Lines, login.User)
 	c.Fix = strings.ReplaceAll(c.Fix, twice, twiceTheLimit(e.Message, 0))

@@ -60,4 +60,5 @@ func Causes() []dial.Cause {
 }
 
 // notRenamed gives a server back a command.
-const notRenamed = "Remove its rename-command from the server's configuration file, and restart the server"
+const notRenamed = "Remove its rename-command from the server's configuration file, and restart the " +
+	"server, which loses by that what is not saved, data and users"

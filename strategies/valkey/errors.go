@@ -45,7 +45,7 @@ const (
 	// noFreeConnection is no command for the server: it lets no login in, an administrator's neither.
 	noFreeConnection = "on the server's machine, ss -tn 'sport = :PORT' shows from where its connections come. End " +
 		"the program that holds them without need, or raise maxclients in the configuration file and restart the " +
-		"server: no client gets in to do it"
+		"server, which loses by that what is not saved, data and users"
 )
 
 // code is the first word of an answer, where it is one of those that servers have for errors. What else answers may say

@@ -295,14 +295,11 @@ func (e Engine) checkAlone(ctx context.Context, s *session) error {
 		case errors.Is(err, rotator.KindLoginRejected):
 			return node.takeTurns("let this login in, and rejected it")
 		case err != nil:
-			return err
+			continue // as where no connection is free: a rotation needs no second one
 		}
 		err = again.findFile(ctx, true)
 		again.close()
-		switch {
-		case err != nil:
-			return err
-		case again.run != node.run:
+		if err == nil && again.run != node.run {
 			return node.takeTurns(fmt.Sprintf("are of two servers (run_id %.8s and %.8s)", node.run, again.run))
 		}
 	}
@@ -315,7 +312,8 @@ func (s *session) takeTurns(met string) error {
 		"primaries behind a load balancer. Users are not shared between them: set no password by that name, which "+
 		"one of them alone would have. Store the name of each server, as host and in nodes, in the secret and in the "+
 		"superuser secret (of a pair, first name that in rotates), and run status, which then names the server that "+
-		"has another password. If it was only restarted just now, try again", dial.Address(s.login), met)
+		"has another password. If it was only restarted, or that password changed, just now, try again",
+		dial.Address(s.login), met)
 }
 
 // before7 says that it is Redis 6.
@@ -359,6 +357,9 @@ func (s *session) unheld(ctx context.Context, user, rotation string, leavesOne b
 	}
 	unread, has := "", len(left)
 	for _, of := range append([]string{user}, s.login.For.Users...) {
+		if len(left) == 0 {
+			break
+		}
 		for p, err := range s.login.For.Passwords(ctx, of) {
 			if err != nil {
 				unread = fmt.Sprintf(" (as far as they could be read: %v)", err)
