@@ -207,7 +207,8 @@ func classifyLogin(err error, login strategies.Login, product string) (rotator.S
 			line(giveEd25519, "if the server has ed25519 (SELECT PLUGIN_NAME FROM information_schema.PLUGINS shows "+
 				"it; INSTALL SONAME 'auth_ed25519' loads it), and the driver of every client "+
 				"knows it"),
-			line(giveMariaDB, "if it cannot have ed25519, or a client's driver does not know that"), typedFor(login.User))
+			line(giveMariaDB, "if it cannot have ed25519, or a client's driver does not know that"),
+			typedFor(login.User))
 	}
 	give.Fixes = append(typedFixes(itsHosts(), login.User), give.Fixes...)
 	switch {

@@ -145,7 +145,8 @@ func (s *session) refuseTwins(twins []string) error {
 	look := s.fix("%s", authMethods{mariadb: s.mariadb}.clientsOf(s.login.User))
 	look.For = "to see from where clients log in by this name"
 	look.Note = fmt.Sprintf("a job that runs at night is not shown by day; if %s was added during a rotation, the "+
-		"account that it hides may have AWSPENDING's password by now: DROP USER the added one, and status says to finish", s.actingAccount)
+		"account that it hides may have AWSPENDING's password by now: DROP USER the added one, and status says to "+
+		"finish", s.actingAccount)
 	return s.errorf(rotator.KindMisconfigured, "user %q logged in as %s and can change the password of that account "+
 		"only. %s would keep the password that it has, and refuse the clients that it is for. DROP USER the one of "+
 		"them that no client needs (%s shows where clients come from), as one that was added since the last rotation, "+
