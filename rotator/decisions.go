@@ -145,17 +145,20 @@ type rule struct {
 	resets bool
 }
 
-// text is the reason, whole. printed says whether there is something below it to be run, and query whether that is
-// one for the cause.
-func (r rule) text(printed, query bool) string {
-	text := r.reason
+// text is the reason, whole. printed is what stands below it to be run, and query says whether that has one for the
+// cause.
+func (r rule) text(printed []Fix, query bool) string {
+	text, besides := r.reason, r.besides
 	if !query {
 		text = strings.ReplaceAll(text, byQuery, "")
 	}
-	if r.besides != "" && printed {
-		return text + "what is printed below, and whatever else " + strings.TrimPrefix(r.besides, "what ")
+	if slices.ContainsFunc(printed, Fix.takesPassword) { // what mends it may be to set one
+		besides = strings.Replace(besides, "set no password, and ", "", 1)
 	}
-	return text + r.besides
+	if besides != "" && printed != nil {
+		return text + "what is printed below, and whatever else " + strings.TrimPrefix(besides, "what ")
+	}
+	return text + besides
 }
 
 func (r rule) matches(s situation) bool {

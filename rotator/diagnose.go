@@ -1070,7 +1070,7 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		who.Superuser = who.Superuser && !c.superuserFails
 		d.Fixes = who.named(d.Fixes)
 	}
-	d.Reason = c.filledIn(ctx, r.text(d.Fixes != nil, inquiry != nil))
+	d.Reason = c.filledIn(ctx, r.text(d.Fixes, inquiry != nil))
 	return d
 }
 

@@ -367,6 +367,24 @@ func (s *story) cut(where string, n int) (failed bool) {
 	return max(calls, operations) >= n
 }
 
+// TestAPasswordThatIsToBeSet: where a line sets one, by which an account that could not be tested can be, the reason
+// does not forbid that.
+func TestAPasswordThatIsToBeSet(t *testing.T) {
+	for line, forbidden := range map[string]bool{"ALTER USER `app`@`%` IDENTIFIED BY 'PASSWORD'": false, "SHOW ALL": true} {
+		s := newStory(t)
+		s.run("account app/p1\nversion AWSCURRENT app/p1\nstate")
+		s.db.Before = func(context.Context, string, string) error {
+			return rotator.WithFix(fmt.Errorf("a proof that is not known: %w", rotator.KindMisconfigured), "",
+				rotator.Fix{By: rotator.BySuperuser, Run: line})
+		}
+		d, err := s.ask("status", "")
+		if err != nil || !strings.Contains(d.Text(), line) || !strings.Contains(d.Reason, "move no label but where its line says so") ||
+			strings.Contains(d.Reason, "set no password") != forbidden {
+			t.Errorf("%v: %s", err, d.Text())
+		}
+	}
+}
+
 // TestRecoverOnlyActsAsAsked: not without an action, not with another than the
 // diagnosis comes to, and not when a label has moved since it was read.
 func TestRecoverOnlyActsAsAsked(t *testing.T) {
