@@ -12,7 +12,8 @@ const (
 	CredentialWorks    CredentialState = "works"    // the strategy used it, and it worked
 	CredentialRejected CredentialState = "rejected" // the database answered, and did not accept it
 	CredentialBlocked  CredentialState = "blocked"  // the database lets this account in with no password
-	// CredentialRight: a superuser sees that its password is the one set, and no login by it succeeds now.
+	// CredentialRight: its password is the one set, as a superuser sees, or as the database says that accepts it and
+	// then ends the login; no login by it succeeds now.
 	CredentialRight       CredentialState = "right but blocked"
 	CredentialInvalid     CredentialState = "invalid"      // its value is none that could log in anywhere
 	CredentialOtherTarget CredentialState = "other target" // of another target than AWSCURRENT: it was not sent

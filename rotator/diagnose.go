@@ -570,13 +570,15 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	switch kind := KindOf(l.err); {
 	case l.err == nil:
 		l.state = CredentialWorks
+	case isAccepted(l.err) && id != c.meta.VersionWithLabel(LabelCurrent):
+		l.state = CredentialRight // AWSCURRENT has its own rows: to mend what ends the login
 	case kind == KindLoginRejected:
 		l.state = CredentialRejected
 	case kind == KindPrivilege:
 		l.state = CredentialBlocked
 	case kind == KindMisconfigured && !errors.As(l.err, &login):
 		l.state = CredentialInvalid
-	case kind == KindConflict && !place.IsZero():
+	case kind == KindConflict && !place.IsZero() && !errors.As(l.err, &login):
 		l.state, l.tried = CredentialOtherTarget, false
 	case refusesAccount(l.err) && c.switchesAccount(l.value) &&
 		c.probes[c.meta.VersionWithLabel(LabelCurrent)].state == CredentialWorks:

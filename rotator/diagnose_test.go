@@ -472,6 +472,9 @@ func TestWhatALoginMeans(t *testing.T) {
 		{rotator.KindMisconfigured, invalid, invalid},
 		{atLogin{rotator.KindMisconfigured}, unknown, unknown},
 		{rotator.KindConflict, unknown, rotator.CredentialOtherTarget}, // AWSCURRENT is what others are compared with
+		{atLogin{rotator.KindConflict}, unknown, unknown},
+		{acceptedFirst{atLogin{rotator.KindConflict}}, unknown, rotator.CredentialRight},
+		{acceptedFirst{rotator.KindTooManyConnections}, unknown, rotator.CredentialRight},
 		{rotator.KindUnreachable, unknown, unknown},
 		{rotator.KindTooManyConnections, unknown, unknown},
 		{rotator.KindInternal, unknown, unknown},

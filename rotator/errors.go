@@ -80,6 +80,13 @@ type LoginError interface {
 	AtLogin()
 }
 
+// An AcceptedPassword is an error of Strategy.Verify of a login that the database ended after it had accepted the
+// password, as where its database is gone or no connection is free for its user. The password is the one set.
+type AcceptedPassword interface {
+	error
+	PasswordAccepted()
+}
+
 // A PartialLogin is a rejected login of a value that other servers of the same value let in: it is the right one, and
 // those that reject it are behind. What it was given by [WithFix] has them let it in, too.
 type PartialLogin interface {
@@ -155,6 +162,12 @@ type hinted struct {
 func (h hinted) Error() string { return h.error.Error() + " (" + h.hint + ")" }
 func (h hinted) Unwrap() error { return h.error }
 func (h hinted) Hint() string  { return h.hint }
+
+// isAccepted says whether the database accepted the password before it ended the login.
+func isAccepted(err error) bool {
+	var a AcceptedPassword
+	return errors.As(err, &a)
+}
 
 // knownHint is what an error itself says is to be done; "": it does not.
 func knownHint(err error) string {

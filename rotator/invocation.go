@@ -125,7 +125,8 @@ func retry(ctx context.Context, waits []time.Duration, passes func(err error, n 
 // rotation to end. A server without a free connection, or that is failing over, is
 // looked at for some twelve seconds. A rejected login is looked at for about one, in
 // case a replica answered that does not have the change yet; once only, where rejected
-// logins may lock the account.
+// logins may lock the account. A password that the database accepts before it ends the login is the one set: where
+// AWSCURRENT is of the same account, it is met by what ends this login, too, and no better.
 func (v *invocation) verifyAgain(ctx context.Context, current, pending secret.Document, unavailable bool) error {
 	waits, r := v.readBackoff(), v.newRotation(current, pending)
 	rejections := len(waits)
@@ -136,7 +137,11 @@ func (v *invocation) verifyAgain(ctx context.Context, current, pending secret.Do
 		last := waits[n-1]
 		waits = append(slices.Clone(waits), 3*last, 9*last)
 	}
+	proven := func(err error) bool { return isAccepted(err) && !v.switchesAccount(pending) }
 	passes := func(err error, n int) bool {
+		if proven(err) {
+			return false
+		}
 		switch KindOf(err) {
 		case KindTooManyConnections, KindUnreachable:
 			return unavailable
@@ -153,6 +158,11 @@ func (v *invocation) verifyAgain(ctx context.Context, current, pending secret.Do
 		}
 		return err
 	})
+	if proven(err) {
+		v.logf("the database accepted the password, so that clients need this value, and then ended the login, which "+
+			"keeps them out until it is mended: %v", err)
+		return nil
+	}
 	if err != nil && rejected != nil && !unavailable { // no later answer of another sort takes a rejection back
 		return rejected
 	}

@@ -104,6 +104,43 @@ func TestARejectionIsNotTakenBack(t *testing.T) {
 	}
 }
 
+// acceptedFirst is an answer that the server gives once it has accepted the password.
+type acceptedFirst struct{ error }
+
+func (a acceptedFirst) Unwrap() error   { return a.error }
+func (acceptedFirst) PasswordAccepted() {}
+
+// TestAnAcceptedPasswordIsProof: where a login ends after the database has accepted the password, testSecret passes
+// at once if AWSCURRENT is of the same account; where it is of another, which works on, the rotation does not go on.
+func TestAnAcceptedPasswordIsProof(t *testing.T) {
+	t.Parallel()
+	for strategy, passes := range map[string]bool{"single": true, "alternating": false} {
+		for _, kind := range []rotator.Kind{rotator.KindMisconfigured, rotator.KindPrivilege, rotator.KindTooManyConnections, rotator.KindConflict} {
+			s, pending := newStory(t), map[string]string{"single": "app", "alternating": "app_clone"}[strategy]
+			s.run("strategy " + strategy + "\naccount app/p1\naccount " + pending + "/p2 clone\n" +
+				"version AWSCURRENT app/p1\nversion AWSPENDING " + pending + "/p2\nstate")
+			logins := 0
+			s.db.Before = func(_ context.Context, op, user string) error {
+				if op == "login" {
+					logins++
+				}
+				return acceptedFirst{kind}
+			}
+			invoke := func(step rotator.Step) error {
+				return s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, VersionID: awsemu.VersionID(2)})
+			}
+			err := invoke(rotator.StepTestSecret)
+			if (err == nil) != passes || passes && logins != 1 {
+				t.Errorf("%s, %s: testSecret: %v, after %d logins", strategy, kind, err, logins)
+			}
+			err = invoke(rotator.StepFinishSecret)
+			if moved := s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID == awsemu.VersionID(2); moved != passes || (err == nil) != passes {
+				t.Errorf("%s, %s: finishSecret: %v; moved: %v", strategy, kind, err, moved)
+			}
+		}
+	}
+}
+
 // ofAccount is an answer that the server gives this account alone, whatever its kind.
 type ofAccount struct{ error }
 
@@ -124,7 +161,7 @@ func TestNoAccountThatIsRefusedTakesOver(t *testing.T) {
 		{rotator.KindPrivilege, true, true},
 		{rotator.KindMisconfigured, true, true},
 		{rotator.KindNotFound, true, true},
-		{rotator.KindConflict, true, false},
+		{rotator.KindConflict, true, true},
 		{rotator.KindInternal, true, true},
 		{rotator.KindUnreachable, true, false},
 		{rotator.KindTLS, true, false},

@@ -48,6 +48,21 @@ func (e atLogin) Unwrap() error { return e.error }
 // MarkLoginError implements rotator.LoginError.
 func (atLogin) AtLogin() {}
 
+// MarkPasswordAccepted marks an error that a server gave after it had accepted the password.
+func MarkPasswordAccepted(err error) error {
+	if err == nil {
+		return nil
+	}
+	return accepted{err}
+}
+
+type accepted struct{ error }
+
+func (e accepted) Unwrap() error { return e.error }
+
+// PasswordAccepted implements rotator.AcceptedPassword.
+func (accepted) PasswordAccepted() {}
+
 // neverRefused is for strategies by which AWSCURRENT works at every moment: what
 // counts refused logins does not concern them.
 func neverRefused(warnings []Warning, err error) ([]Warning, error) {

@@ -47,6 +47,8 @@ type Cause struct {
 	// OfAccount says that it is this account's own limit or setting, where the kind is mostly
 	// of all accounts alike: another may be let in.
 	OfAccount bool
+	// Accepted says that a server answers a login so only once it has accepted the password.
+	Accepted bool
 	// AtLogin says that it is no statement's failure but the login's, whatever was
 	// being done: it says nothing of the secret's value.
 	AtLogin bool
@@ -108,6 +110,9 @@ func (c Cause) Mark(err error, sentence string) error {
 	_, hint, _ := strings.Cut(sentence, ": ")
 	if c.Kind == rotator.KindLoginRejected { // of which a status knows more
 		hint = ""
+	}
+	if c.Accepted {
+		err = strategies.MarkPasswordAccepted(err)
 	}
 	m := marked{err, c.Retry != RetryNo, c.OfAccount, hint}
 	if c.Guesses || c.Kind == rotator.KindLoginRejected {

@@ -51,7 +51,7 @@ const (
 // it up may be whom it is there for.
 func hourly(column, clause string, says ...string) dial.Cause {
 	return dial.Cause{Codes: []string{"1226"}, Says: says, Kind: rotator.KindTooManyConnections,
-		Public: true, OfAccount: true,
+		Public: true, OfAccount: true, Accepted: true,
 		Text: "the account {user} has used up what the limit below gives it for an hour: wait an hour, or {fix}, or " +
 			"with a higher one. If that happens again, something uses the account more than it was meant to be",
 		Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see which account has the limit",
@@ -160,7 +160,7 @@ func Causes() []dial.Cause {
 		{Codes: []string{"3159"}, Kind: rotator.KindTLS,
 			Text: `the server takes connections with TLS only (require_secure_transport): remove "ssl": false from the secret`},
 		// The answer to a session's first statement, which MySQL writes so to its own log alone for all else.
-		{Codes: []string{"1184"}, Kind: rotator.KindMisconfigured, AtLogin: true,
+		{Codes: []string{"1184"}, Kind: rotator.KindMisconfigured, AtLogin: true, Accepted: true,
 			Text: "the server's init_connect fails, with which it begins every session but a superuser's, and so it " +
 				"ends them all: as a user with CONNECTION_ADMIN or SUPER (MariaDB: CONNECTION ADMIN), SHOW GLOBAL " +
 				"VARIABLES LIKE 'init_connect', and bring back what it names (the server's log has its error), or " +
@@ -174,9 +174,10 @@ func Causes() []dial.Cause {
 			Lines: []rotator.Fix{{By: rotator.ByAdministrator, Run: "SET GLOBAL init_connect = 'SHOWN'",
 				For:  "if you ran that, once what it names is back, with what it showed in place of SHOWN",
 				Note: `write each ' and each \ of it twice`}}},
-		{Codes: []string{"1049"}, Kind: rotator.KindMisconfigured,
+		{Codes: []string{"1049"}, Kind: rotator.KindMisconfigured, Accepted: true,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true, Guesses: true,
+			Accepted: true,
 			Text: "the user has no privilege on the database {database}, or there is none (the server does not say " +
 				"which): {fix} shows what it has. Where a role gives it the database: SET DEFAULT ROLE that role, " +
 				"and those that mysql.default_roles has of it, TO {user} (MariaDB, which has one: FOR {user}), or " +
@@ -195,11 +196,12 @@ func Causes() []dial.Cause {
 			Text: "no free connection: every connection of the server is taken (max_connections). Try again; if it " +
 				"lasts, raise it, or find what holds them. " + noSlot},
 		{Codes: []string{"1203"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes, OfAccount: true,
+			Accepted: true,
 			Text: "no free connection: the user has all that max_user_connections gives it. Try again; if it lasts, " +
 				"raise it, or MAX_USER_CONNECTIONS of {user}. " + noSlot},
 		{Codes: []string{"1226"}, Says: []string{"max_user_connections"},
 			Kind: rotator.KindTooManyConnections, Public: true, Retry: dial.RetryYes,
-			OfAccount: true,
+			OfAccount: true, Accepted: true,
 			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, end what holds them, " +
 				"or {fix}, or with a higher one. " + noSlot,
 			Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see what holds its connections",

@@ -93,6 +93,20 @@ func TestLoginFailures(t *testing.T) {
 			})
 		}
 		ok(t, engine().Ping(t.Context(), app))
+		s.run(t, "CREATE DATABASE IF NOT EXISTS private")
+		hourly := s.user(t)
+		s.run(t, "ALTER USER "+at(hourly.User).String()+" WITH MAX_CONNECTIONS_PER_HOUR 1")
+		ok(t, engine().Ping(t.Context(), hourly))
+		for name, as := range map[string]strategies.Login{"user is full": full, "hour is over": hourly, "no such database": cases["no such database"].as,
+			"not its database": with(app, func(l *strategies.Login) { l.Database = "private" })} {
+			if err := engine().Ping(t.Context(), as); err == nil || !errors.As(err, new(rotator.AcceptedPassword)) {
+				t.Errorf("%s: %v does not count as an accepted password", name, err)
+			}
+			err := engine().Ping(t.Context(), withPassword(as, password()))
+			if !errors.Is(err, rotator.KindLoginRejected) || errors.As(err, new(rotator.AcceptedPassword)) {
+				t.Errorf("%s, with another password: %v", name, err)
+			}
+		}
 	})
 }
 

@@ -31,6 +31,7 @@ type session struct {
 	limit  time.Duration // of each statement
 	method authMethod    // how the server had us prove the password
 	proved bool          // a proof of the password has been sent
+	proven bool          // and accepted
 	shown  string        // iterations and salt of SCRAM, as the login showed them: 4096:c2FsdA==
 
 	allowMD5  bool
@@ -92,7 +93,7 @@ func (e Engine) connectIn(ctx context.Context, login strategies.Login, encoding 
 	if err := s.logIn(ctx, conn, limit, encoding); err != nil {
 		tcp.Close()
 		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: limit, method: s.method,
-			proved: s.proved, remedy: connectRemedy(login)}, err)
+			proved: s.proved, proven: s.proven, remedy: connectRemedy(login)}, err)
 	}
 	return s, nil
 }
@@ -198,7 +199,9 @@ func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration,
 			s.proved = m == authMD5 || m == authCleartext // the driver answers at once
 		}
 		scram := func(shown string) { s.proved, s.shown = true, shown } // and this by the proof
-		return pgproto3.NewFrontend(&authReader{Reader: &poolerReader{Reader: r}, ask: ask, scram: scram}, w)
+		accepted := func() { s.proven = s.proved }
+		return pgproto3.NewFrontend(&authReader{Reader: &poolerReader{Reader: r}, ask: ask, scram: scram,
+			accepted: accepted}, w)
 	}
 	s.pg, err = pgconn.ConnectConfig(ctx, config)
 	return err
@@ -245,7 +248,7 @@ type authMethod int
 
 const (
 	authUnknown   authMethod = -1
-	authNone      authMethod = 0 // let in unasked
+	authNone      authMethod = 0 // let in, and where it comes first, unasked
 	authCleartext authMethod = 3
 	authMD5       authMethod = 5
 	authGSS       authMethod = 7
@@ -255,15 +258,16 @@ const (
 )
 
 // authReader looks at the first messages of a server, before the driver acts on
-// them: how it wants the password proved, and by how many iterations and which salt of
-// SCRAM the account is kept.
+// them: how it wants the password proved, by how many iterations and which salt of
+// SCRAM the account is kept, and whether the proof was accepted.
 type authReader struct {
 	io.Reader
-	head  []byte // what came, from the message that is not read yet
-	asked bool
-	done  bool
-	ask   func(authMethod)
-	scram func(shown string)
+	head     []byte // what came, from the message that is not read yet
+	asked    bool
+	done     bool
+	ask      func(authMethod)
+	scram    func(shown string)
+	accepted func()
 }
 
 func (r *authReader) Read(p []byte) (int, error) {
@@ -297,7 +301,11 @@ func (r *authReader) look() {
 			if _, err := strconv.Atoi(iterations); err == nil {
 				r.scram(iterations + ":" + salt)
 			}
-			r.done = true
+		}
+		if method == authNone {
+			r.accepted()
+			r.done, r.head = true, nil
+			return
 		}
 		r.head = r.head[end:]
 	}

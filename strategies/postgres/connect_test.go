@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -150,7 +151,30 @@ func TestLoginFailures(t *testing.T) {
 			})
 		}
 		ok(t, engine().Ping(t.Context(), login))
+		for name, as := range map[string]strategies.Login{"locked": s.login(locked, lockedPw), "role is full": s.login(full, fullPw),
+			"database is full": in(fullDB), "database is closed": in(closedDB), "no such database": in("db_none"), "may not connect": in(privateDB)} {
+			judged(t, name, as)
+		}
+		for name, as := range map[string]strategies.Login{"wrong password": s.login(app, "wrong"), "unknown user": s.login("role_nobody", "x"),
+			"closed port": with(login, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) })} {
+			if err := engine().Ping(t.Context(), as); errors.As(err, new(rotator.AcceptedPassword)) {
+				t.Errorf("%s: %v counts as an accepted password", name, err)
+			}
+		}
 	})
+}
+
+// judged checks that a login which the server ends counts as one of an accepted password, and with another password as
+// a rejected one.
+func judged(t *testing.T, name string, as strategies.Login) {
+	t.Helper()
+	if err := engine().Ping(t.Context(), as); err == nil || !errors.As(err, new(rotator.AcceptedPassword)) {
+		t.Errorf("%s: %v does not count as an accepted password", name, err)
+	}
+	as.Password = password()
+	if err := engine().Ping(t.Context(), as); !errors.Is(err, rotator.KindLoginRejected) || errors.As(err, new(rotator.AcceptedPassword)) {
+		t.Errorf("%s, with another password: %v", name, err)
+	}
 }
 
 // TestALimitIsRaisedForWhomItShows: what holds the connections comes first, of a role and of a database, and no line

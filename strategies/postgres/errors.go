@@ -35,6 +35,7 @@ type operation struct {
 	roots  *x509.CertPool // known while securing
 	method authMethod     // known while logging in
 	proved bool           // a proof of the password has been sent
+	proven bool           // and accepted
 
 	action       string           // "changing the password", of a statement
 	remedy       rotator.Sentence // what to do if the server does not permit it
@@ -88,6 +89,9 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		sentence = st.action + ": " + sentence
 	}
 	err = mark(fmt.Errorf("%s: %w: %s: %w", dial.Describe(login), kind, sentence, cause))
+	if st.proven && pgErr != nil && pgErr.Routine != "" { // by a server: a pooler names no routine
+		err = strategies.MarkPasswordAccepted(err)
+	}
 	if pgErr != nil && kind == rotator.KindMisconfigured && saidByPooler(pgErr) {
 		return strategies.MarkPoolerError(err)
 	}

@@ -222,3 +222,70 @@ func TestARotationEndsWhereNothingIsLeftToChange(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAcceptedPasswordEndsARotation: setSecret has set the password, and then who owns the secret's database, or may
+// log in, keeps every login out after its password. Clients wait for AWSCURRENT, which is of no use: testSecret and
+// finishSecret pass, and status says to finish.
+func TestAnAcceptedPasswordEndsARotation(t *testing.T) {
+	tier.Test(t)
+	type scene struct{ breaks, mends string }
+	mysqls := map[string]scene{
+		"dropped": {"DROP DATABASE other", "CREATE DATABASE other"},
+		"revoked": {"REVOKE ALL ON other.* FROM app", "GRANT ALL ON other.* TO app"},
+		"full":    {"ALTER USER app WITH MAX_QUERIES_PER_HOUR 1", "ALTER USER app WITH MAX_QUERIES_PER_HOUR 0"},
+		"init":    {"SET GLOBAL init_connect = 'SELECT 1 FROM shop.gone'", "SET GLOBAL init_connect = ''"},
+	}
+	for name, c := range map[string]struct {
+		open   func(*testing.T) database
+		before []string
+		scenes map[string]scene
+	}{
+		"postgres": {func(t *testing.T) database { return tlsServer(t, newest()) }, []string{"CREATE DATABASE other"},
+			map[string]scene{
+				"dropped": {"DROP DATABASE other", "CREATE DATABASE other"},
+				"closed":  {"ALTER DATABASE other ALLOW_CONNECTIONS false", "ALTER DATABASE other ALLOW_CONNECTIONS true"},
+				"revoked": {"REVOKE CONNECT ON DATABASE other FROM public", "GRANT CONNECT ON DATABASE other TO public"},
+				"full":    {"ALTER DATABASE other CONNECTION LIMIT 0", "ALTER DATABASE other CONNECTION LIMIT -1"},
+				"library": {"ALTER DATABASE other SET local_preload_libraries = 'none'", "ALTER DATABASE other RESET local_preload_libraries"},
+			}},
+		"mysql": {func(t *testing.T) database { return newMySQL(t, "mysql-9.7") }, []string{"CREATE DATABASE other",
+			"GRANT ALL ON other.* TO app"}, mysqls},
+		"mariadb": {func(t *testing.T) database { return newMySQL(t, "mariadb-11.8") }, []string{"CREATE DATABASE other",
+			"GRANT ALL ON other.* TO app"}, mysqls},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, plan{db: c.open(t), handler: name + "-single-user", attempts: 1})
+			now := account{Username: "app", Password: w.user(w.db.app)}
+			w.exec(c.before...)
+			for of, s := range c.scenes {
+				for _, end := range []string{"testSecret", "status"} {
+					arn := w.seed(of+"-"+end, current(w.document("username", "app", "password", now.Password, "dbname", "other")),
+						awsemu.Version{ID: awsemu.VersionID(2), Labels: []string{"AWSPENDING"}})
+					for _, step := range []string{"createSecret", "setSecret"} {
+						if _, message := w.invoke(arn, step); message != "" {
+							t.Fatalf("%s, %s: %s", of, step, message)
+						}
+					}
+					w.exec(s.breaks)
+					if end == "status" {
+						if d := w.status(`{"Step":"status","SecretId":"` + arn + `","ClientRequestToken":"` + awsemu.VersionID(2) + `"}`); d.Action != rotator.ActionFinish {
+							t.Errorf("%s: %s: %s", of, d.Action, d.Text())
+						}
+						w.diagnose(arn, "finish")
+					} else {
+						for _, step := range []string{"testSecret", "finishSecret"} {
+							if _, message := w.invoke(arn, step); message != "" {
+								t.Errorf("%s, %s: %s", of, step, message)
+							}
+						}
+					}
+					w.exec(s.mends)
+					if now = w.holder(arn, "AWSCURRENT"); !w.accepts(now) {
+						t.Fatalf("%s, %s: AWSCURRENT is refused", of, end)
+					}
+				}
+			}
+		})
+	}
+}
