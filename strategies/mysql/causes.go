@@ -173,7 +173,7 @@ func Causes() []dial.Cause {
 			Fix: "SET GLOBAL init_connect = ''", For: "if that cannot be at once, to let clients in without it",
 			Lines: []rotator.Fix{{By: rotator.ByAdministrator, Run: "SET GLOBAL init_connect = 'SHOWN'",
 				For:  "if you ran that, once what it names is back, with what it showed in place of SHOWN",
-				Note: `write each ' and each \ of it twice`}}},
+				Note: `write each ' and each \ of it twice` + twiceBut}}},
 		{Codes: []string{"1049"}, Kind: rotator.KindMisconfigured, Accepted: true,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true, Guesses: true,

@@ -363,8 +363,10 @@ func resetStatement(user string) string {
 }
 
 // typedTwice is how a password is typed in place of PASSWORD.
-const typedTwice = `In place of PASSWORD, write each ' and each \ of it twice (a \ once where sql_mode has ` +
-	`NO_BACKSLASH_ESCAPES)`
+const typedTwice = `In place of PASSWORD, write each ' and each \ of it twice` + twiceBut
+
+// twiceBut is where a backslash in a constant stands for itself.
+const twiceBut = ` (a \ once where sql_mode has NO_BACKSLASH_ESCAPES)`
 
 // A password that a policy refuses is not set by relaxing that, which would be for every user of the server until it is
 // put back.

@@ -158,6 +158,26 @@ func TestAnInitConnectThatFails(t *testing.T) {
 			}
 			s.run(t, "SET GLOBAL init_connect = ''")
 			ok(t, engine().Ping(t.Context(), app))
+			// What it was is put back as the note says, in either way of reading a constant.
+			fixes := rotator.FixesOf(err)
+			back := fixes[len(fixes)-1]
+			if !strings.Contains(back.Note, `each ' and each \ of it twice (a \ once where sql_mode has NO_BACKSLASH_ESCAPES)`) {
+				t.Fatalf("%s (%s)", back, back.Note)
+			}
+			const was = `SET @a = 'it''s a \\\\ name'`
+			typed := strings.ReplaceAll(was, "'", "''")
+			for mode, typed := range map[string]string{"": strings.ReplaceAll(typed, `\`, `\\`), "NO_BACKSLASH_ESCAPES": typed} {
+				admin, err := s.Admin(t.Context())
+				ok(t, err)
+				for _, sql := range []string{"SET SESSION sql_mode = '" + mode + "'", strings.Replace(back.Run, "SHOWN", typed, 1)} {
+					_, err = admin.ExecContext(t.Context(), sql)
+					ok(t, err)
+				}
+				ok(t, admin.Close())
+				if is := s.ask(t, "SELECT @@GLOBAL.init_connect"); is != was {
+					t.Errorf("sql_mode %q: %s, want %s", mode, is, was)
+				}
+			}
 		})
 	}
 }
