@@ -196,10 +196,10 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 	}
 	other := account{user: otherOf(login.User), host: me.host}
 	from := "before the next rotation: its deployment or a backup says; and where %s is its clone, SHOW GRANTS FOR " +
-		"that, from which the next rotation takes what account %s lacks"
+		"that, from which the next rotation of the pair takes what account %s lacks"
 	if strings.HasSuffix(login.User, cloneSuffix) {
-		from = "(where %s is its original, SHOW GRANTS FOR that), or rotate-secret, which gives account %s what its " +
-			"original has"
+		from = "(where %s is its original, SHOW GRANTS FOR that), or, where the two alternate, rotate-secret, which " +
+			"gives account %s what its original has"
 	}
 	return rotator.Sentencef("account %s may do nothing but log in. Was it dropped and created again? Then, as an "+
 		"administrator (%s), GRANT it what it had "+from, me, administrators, other, me), nil

@@ -293,7 +293,7 @@ func TestUsersThatWereMadeAgain(t *testing.T) {
 		}
 		s.run(t, "REVOKE "+role+" FROM "+at(app.User).String(), "DROP USER "+at(clone.User).String(),
 			"CREATE USER "+at(clone.User).String()+" IDENTIFIED BY '"+clone.Password.Reveal()+"'")
-		if got := remark(clone); !strings.Contains(got, "or rotate-secret, which gives") {
+		if got := remark(clone); !strings.Contains(got, "or, where the two alternate, rotate-secret, which gives") {
 			t.Errorf("a clone that was made again: %q", got)
 		}
 		turn := back(pairOf(app.User))

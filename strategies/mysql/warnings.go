@@ -179,8 +179,8 @@ func (s *session) rowCaveats(rows []accountRow) []strategies.Warning {
 	var all []strategies.Warning
 	for _, r := range rows {
 		if r.retained {
-			all = append(all, strategies.Warn("account %s has a retained second password, which clients can use "+
-				"until dual passwords replace it. To discard it: ALTER USER %s DISCARD OLD PASSWORD", r, r))
+			all = append(all, strategies.Warn("account %s has a retained second password, which lets clients in, and "+
+				"a rotation without dual passwords leaves it. To discard it: ALTER USER %s DISCARD OLD PASSWORD", r, r))
 		}
 		if n := attemptsOf(r.rules["attempts"]); n > 0 {
 			all = append(all, attemptsWarning(r.account, n))

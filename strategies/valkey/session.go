@@ -372,9 +372,9 @@ func (s *session) unheld(ctx context.Context, user, rotation string, leavesOne b
 		}
 	}
 	if leavesOne && has-len(left) > 1 {
-		all = append(all, strategies.Warn("user %q has two passwords that the secret holds, as dual passwords leave "+
-			"the one in AWSPREVIOUS beside the one in AWSCURRENT. VALKEY_DUAL_PASSWORDS is not set here: this "+
-			"rotation ends the older one at once. If the last rotation was by dual passwords, set it first", user))
+		all = append(all, strategies.Warn("user %q has two passwords that the secret holds. VALKEY_DUAL_PASSWORDS is "+
+			"not set here: this rotation ends the older one at once. If the last rotation was by dual passwords, by "+
+			"which clients may have that one, in AWSPREVIOUS, still, set it first", user))
 	}
 	if len(left) == 0 {
 		return all
