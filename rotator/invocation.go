@@ -200,7 +200,7 @@ func (v *invocation) newRotation(current, pending secret.Document) Rotation {
 			return val.Document, err
 		},
 		ReadSecret: func(ctx context.Context, secretID string) (secret.Document, error) {
-			val, err := v.readValue(ctx, secretID, VersionRef{Label: LabelCurrent})
+			val, err := v.readValue(ctx, secretID, VersionRef{Label: LabelCurrent, OnlyRead: true})
 			return val.Document, err
 		},
 	}

@@ -49,6 +49,27 @@ func TestTheTimeThatAChangeTakes(t *testing.T) {
 	})
 }
 
+// TestASuperusersSecretIsOnlyRead, so that what is printed where its key is denied gives no more than that needs.
+func TestASuperusersSecretIsOnlyRead(t *testing.T) {
+	var read readRefs
+	r := (&invocation{Rotator: Rotator{Store: &read}}).newRotation(secret.Document{}, secret.Document{})
+	_, err := r.ReadSecret(t.Context(), "boss")
+	_, err2 := r.ReadPrevious(t.Context())
+	if err != nil || err2 != nil || len(read.refs) != 2 || !read.refs[0].OnlyRead || read.refs[1].OnlyRead {
+		t.Errorf("%v, %v: %+v", err, err2, read.refs)
+	}
+}
+
+type readRefs struct {
+	Store
+	refs []VersionRef
+}
+
+func (r *readRefs) Value(_ context.Context, _ string, v VersionRef) (SecretValue, error) {
+	r.refs = append(r.refs, v)
+	return SecretValue{}, nil
+}
+
 // FuzzFit: whatever a secret and a text hold, what is shown is printable and is without
 // the secret.
 func FuzzFit(f *testing.F) {

@@ -64,7 +64,11 @@ type LabelMove struct{ Label, From, To string }
 
 // VersionRef names a version of a secret, by id, by label, or by both, in which
 // case the two must agree. The zero Version is AWSCURRENT.
-type VersionRef struct{ ID, Label string }
+type VersionRef struct {
+	ID, Label string
+	// OnlyRead: the secret is another than the one that is rotated, a superuser's, and nothing is stored there.
+	OnlyRead bool
+}
 
 // SecretValue is what a version holds.
 type SecretValue struct {

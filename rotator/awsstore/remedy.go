@@ -89,7 +89,7 @@ func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d per
 		key += " " + of.Key
 	}
 	text := "the secret is accessible, but " + key + " is not, for " + action
-	if unseen == nil && m.OwningService == "" { // else it is a superuser's, which is only read
+	if unseen == nil && m.OwningService == "" && !s.onlyReads { // else it is a superuser's
 		actions = keyActions
 		text += ". A rotation needs both kms:Decrypt and kms:GenerateDataKey, and the roles of clients need kms:Decrypt"
 	}
@@ -123,7 +123,7 @@ func (s *Store) keyFixes(ctx context.Context, of permissions.Secret, actions ...
 	if strings.Contains(of.Key, ":key/") && !strings.HasSuffix(of.Key, "*") {
 		show := inShell("aws kms get-key-policy --key-id %s --policy-name default --query Policy --output text "+
 			">policy.json", of.Key)
-		show.For = "where the policy of the key does not leave that to IAM, to have it in policy.json"
+		show.For = "where the policy of the key does not leave that to IAM, to have it in policy.json" + placeOf(of.Key)
 		add := inShell("echo %s >>policy.json", statement)
 		add.For = "with the statement for the function at its end, to be moved into the list Statement"
 		add.Note = strings.TrimPrefix(strings.TrimPrefix(line, statement), ". ")
@@ -132,6 +132,15 @@ func (s *Store) keyFixes(ctx context.Context, of permissions.Secret, actions ...
 		fixes = []rotator.Fix{show, add, put}
 	}
 	return "; where the policy of the key does not leave that to IAM, add there too: " + line, fixes
+}
+
+// placeOf says where a command for a key is to be run, which fails elsewhere.
+func placeOf(key string) string {
+	part := strings.Split(key, ":")
+	if len(part) != 6 {
+		return ""
+	}
+	return ", in account " + part[4] + ", Region " + part[3]
 }
 
 // told is an error whose text says its hint already, or is going to.

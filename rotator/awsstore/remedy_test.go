@@ -255,11 +255,18 @@ func TestAKeyIsGivenWhole(t *testing.T) {
 	described := `{"ARN":"` + scriptARN + `","KmsKeyId":"` + scriptKey + `"`
 	for name, c := range map[string]struct{ described, actions, not string }{
 		"a secret to rotate":       {described + "}", both, one},
+		"a superuser's":            {described + "}", one, "GenerateDataKey"},
 		"a secret of RDS":          {described + `,"OwningService":"rds"}`, one, "GenerateDataKey"},
 		"DescribeSecret is denied": {deniedAs("DescribeSecret", scriptARN, ""), one, "GenerateDataKey"},
 	} {
 		store := script{"DescribeSecret": c.described, "GetSecretValue": denied, "PutSecretValue": denied}.store(t)
 		errs := []error{read(t, store, scriptARN)}
+		if name == "a superuser's" {
+			_, errs[0] = store.Value(t.Context(), scriptARN, rotator.VersionRef{Label: rotator.LabelCurrent, OnlyRead: true})
+			if strings.Contains(errs[0].Error(), "the roles of clients") {
+				t.Errorf("%s: its clients are the functions: %v", name, errs[0])
+			}
+		}
 		if c.actions == both {
 			errs = append(errs, store.Put(t.Context(), rotator.PutInput{SecretID: scriptARN, VersionID: "v", Document: secret.Document{}.Set("a", "b")}))
 		}
@@ -274,7 +281,7 @@ func TestAKeyIsGivenWhole(t *testing.T) {
 			if strings.Contains(f.Detail, `"Principal"`) || !strings.Contains(f.Hint, `"Principal"`) {
 				t.Errorf("%s: the line is said twice, or the hint has it not: %s", name, f.Detail)
 			}
-			if len(f.Fixes) != 3 {
+			if len(f.Fixes) != 3 || !strings.Contains(f.Fixes[0].For, "account 111122223333, Region us-east-1") {
 				t.Fatalf("%s: to be run: %+v", name, f.Fixes)
 			}
 			for i, want := range []string{"aws kms get-key-policy --key-id " + scriptKey + " --policy-name default ", `echo '{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/rotate"},` +

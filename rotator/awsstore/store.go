@@ -20,6 +20,8 @@ import (
 type Store struct {
 	client *secretsmanager.Client
 	cfg    aws.Config // for the services that are asked seldom
+
+	onlyReads bool // what is asked for is a secret in which nothing is stored
 }
 
 // callTimeout bounds one call, the SDK's own retries included. Secrets Manager
@@ -100,7 +102,8 @@ func (s *Store) Value(ctx context.Context, id string, v rotator.VersionRef) (rot
 		VersionStage: optional(v.Label),
 	})
 	if err != nil {
-		return rotator.SecretValue{}, s.wrapError(ctx, "GetSecretValue", id, err)
+		reader := Store{s.client, s.cfg, v.OnlyRead}
+		return rotator.SecretValue{}, reader.wrapError(ctx, "GetSecretValue", id, err)
 	}
 	read := rotator.SecretValue{VersionID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate)}
 	if out.SecretString == nil {
