@@ -334,16 +334,23 @@ func (s *session) checkStandbys(ctx context.Context) error {
 	if there >= wanted {
 		return nil
 	}
+	look := byAdministrator(trusted + "SELECT setting, sourcefile FROM pg_settings WHERE name = " +
+		"'synchronous_standby_names'")
+	look.For = "to see which file has it, for later"
 	off := byAdministrator("ALTER SYSTEM SET synchronous_standby_names = ''")
 	off.Note = "changes that clients make after that can be lost in a failover. One that an earlier attempt made " +
 		"counts as soon as the next line runs, and clients that read AWSCURRENT are rejected then: run status at " +
 		"once, which says finish"
 	back := byAdministrator("ALTER SYSTEM SET synchronous_standby_names = %s", quoteLiteral(s.standbys))
-	back.For = "later, to have changes wait for standbys again, as they do now"
+	back.For = "later, to have changes wait for standbys again, as they do now, if that file was postgresql.auto.conf"
 	back.Note = reload + " after it, so that it counts"
+	reset := byAdministrator("ALTER SYSTEM RESET synchronous_standby_names")
+	reset.For = "later, if it was another file, as a cluster manager may have it in, to have that one count again"
+	reset.Note = back.Note
 	return s.errorf(rotator.KindMisconfigured, "the server has each change wait for %d of its standbys, and %d are "+
-		"connected and have caught up: start one. If there is to be none, %s and %s; later, %s has changes wait "+
-		"again. Nothing was changed", wanted, there, off, byAdministrator(reload), back)
+		"connected and have caught up: start one. If there is to be none, see which file has that (%s), then %s and "+
+		"%s; later, %s has changes wait again, or, where that file was not postgresql.auto.conf, %s. Nothing was "+
+		"changed", wanted, there, look, off, byAdministrator(reload), back, reset)
 }
 
 // role is an account, as pg_roles and pg_auth_members show it to anyone.

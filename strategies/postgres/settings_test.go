@@ -2,7 +2,10 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -325,11 +328,11 @@ func TestNoStandbyToWaitFor(t *testing.T) {
 			_, err := engine().DryRunSetPassword(t.Context(), who, app, p)
 			wants(t, err, rotator.KindMisconfigured, "ALTER SYSTEM SET synchronous_standby_names = ''", "caught up")
 			fixes, now := rotator.FixesOf(err), s.ask(t, "SHOW synchronous_standby_names")
-			if len(fixes) != 3 || !strings.Contains(fixes[0].Note, "run status at once") ||
-				fixes[2].Run != "ALTER SYSTEM SET synchronous_standby_names = '"+now+"'" {
+			if len(fixes) != 5 || !strings.Contains(fixes[1].Note, "run status at once") ||
+				fixes[3].Run != "ALTER SYSTEM SET synchronous_standby_names = '"+now+"'" {
 				t.Fatalf("to be run: %+v", fixes)
 			}
-			s.run(t, fixes[2].Run)
+			s.run(t, fixes[3].Run)
 			wants(t, engine().SetPassword(t.Context(), who, app, p), rotator.KindMisconfigured, "Nothing was changed")
 		}
 	}
@@ -371,6 +374,43 @@ func TestNoStandbyToWaitFor(t *testing.T) {
 	s.run(t, "SET synchronous_commit = local", "REVOKE SELECT ON pg_stat_replication FROM PUBLIC") // no rotation needs it
 	_, err = engine().DryRunSetPassword(t.Context(), login, app, p)
 	ok(t, err)
+}
+
+// TestStandbysComeBackFromTheFile: what names the standbys is put back where it was, so that a file which names others
+// later, as one of a cluster manager, counts.
+func TestStandbysComeBackFromTheFile(t *testing.T) {
+	t.Parallel()
+	const name, off = "synchronous_standby_names", "ALTER SYSTEM SET synchronous_standby_names = ''"
+	s := server{dbserver.NewPostgres(t, dbserver.Options{Conf: map[string]string{"synchronous_commit": "on"}})}
+	app, pw := s.NewRole(t, "LOGIN")
+	conf, err := os.OpenFile(filepath.Join(s.DataDir, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	ok(t, err)
+	_, err = conf.WriteString(name + " = 'filed'\n")
+	ok(t, errors.Join(err, conf.Close()))
+	for file, sets := range map[string]string{"postgresql.conf": "ALTER SYSTEM RESET " + name,
+		"postgresql.auto.conf": "ALTER SYSTEM SET " + name + " = 'other'"} {
+		s.run(t, sets, reload)
+		s.until(t, "SELECT (setting <> '')::text FROM pg_settings WHERE name = '"+name+"'", "true")
+		was := s.ask(t, "SHOW "+name)
+		_, err := engine().DryRunSetPassword(t.Context(), s.login(app, pw), app, password())
+		wants(t, err, rotator.KindMisconfigured, off)
+		fixes := rotator.FixesOf(err)
+		shown := s.ask(t, strings.Replace(strings.TrimPrefix(fixes[0].Run, trusted), "SELECT setting, ", "SELECT ", 1))
+		if !strings.HasSuffix(shown, "/"+file) || fixes[1].Run != off {
+			t.Fatalf("%s: shown is %s by %+v", file, shown, fixes)
+		}
+		s.run(t, fixes[1].Run, fixes[2].Run)
+		s.until(t, "SHOW "+name, "")
+		for _, back := range fixes[3:] {
+			if strings.Contains(back.For, "postgresql.auto.conf") == (file == "postgresql.auto.conf") {
+				s.run(t, back.Run, reload)
+			}
+		}
+		s.until(t, "SHOW "+name, was)
+		if is := s.ask(t, "SELECT sourcefile FROM pg_settings WHERE name = '"+name+"'"); is != shown {
+			t.Errorf("it was set in %s, and is in %s now", shown, is)
+		}
+	}
 }
 
 // TestEveryConnectionIsTaken: who holds them is shown by what is printed, to one who still gets in, and when one is ended
