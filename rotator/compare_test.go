@@ -142,6 +142,41 @@ func TestAnEditIsNamedBeforeItIsLost(t *testing.T) {
 	}
 }
 
+// TestATargetEditedAfterSetSecret: where AWSCURRENT or AWSPENDING names another database than the other, AWSPENDING is not
+// tried, and may have the password that is set. That comes before all else that may be so, and brings AWSCURRENT back.
+func TestATargetEditedAfterSetSecret(t *testing.T) {
+	for name, story := range map[string]string{
+		"AWSCURRENT": "version AWSCURRENT app/p1 dbname=gone\nversion AWSPENDING app/p2 dbname=main\nstate",
+		"AWSPENDING": "version AWSCURRENT app/p1 dbname=main\nversion AWSPENDING app/p2 dbname=gone\nstate",
+	} {
+		for _, limits := range []bool{false, true} { // rejected logins count, and none is made of what is not sent
+			s := newStory(t)
+			s.run("account app/p2\n" + story)
+			s.rotator.Strategy = elsewhere{s.rotator.Strategy, limits}
+			d, err := s.ask("status", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			const keeps = `jq -cs '.[0] + {"password": .[1]["password"]}' | aws secretsmanager put-secret-value `
+			if d.Action != rotator.ActionResetPassword || !strings.HasPrefix(d.Reason, "AWSCURRENT is rejected. AWSPENDING is for another target") ||
+				len(d.Fixes) == 0 || !strings.Contains(d.Fixes[0].Run, keeps) || strings.Contains(d.Text(), "which is lost when the label moves") {
+				t.Errorf("%s was edited, limits %t: %s", name, limits, d.Text())
+			}
+		}
+	}
+	// Of another user it proves nothing, and neither does one of a value that works.
+	for _, story := range []string{
+		"account app/p2\nversion AWSCURRENT app/p1 dbname=main\nversion AWSPENDING other/p2 dbname=gone\nstate",
+		"account app/p1\nversion AWSCURRENT app/p1 dbname=main\nversion AWSPENDING app/p2 dbname=gone\nstate",
+	} {
+		s := newStory(t)
+		s.run(story)
+		if d, err := s.ask("status", ""); err != nil || strings.Contains(d.Text(), "jq -cs") {
+			t.Errorf("%v: %s", err, d.Text())
+		}
+	}
+}
+
 // TestAnEditIsKeptWithItsCopies: where a member holds the password too, what keeps an edit takes that one along.
 func TestAnEditIsKeptWithItsCopies(t *testing.T) {
 	s := newStory(t)

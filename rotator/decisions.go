@@ -467,6 +467,13 @@ func decisionTable() []rule {
 				"find the cause, from the lines above" + byQuery + ". Then, as a superuser of the database, set the " +
 				"user's password to the one in AWSCURRENT (create the user if it is gone). In either case run status " +
 				"again"},
+		{current: is(CredentialRejected), pending: is(CredentialOtherTarget), otherUser: no,
+			previous: is(credentialNone, CredentialRejected), action: ActionResetPassword, resets: true,
+			lines: whoSetIt(),
+			reason: "AWSCURRENT is rejected. AWSPENDING is for another target, as its line says, and was not tried: " +
+				"keep it. If one of the two was edited after setSecret, the password of AWSPENDING is the one set. " +
+				"Store it beside all else that AWSCURRENT has, as printed below, and run status again: it says what " +
+				"of that is wrong. Else " + noneWorks},
 		{action: ActionResetPassword, resets: true, lines: whoSetIt(), reason: noneWorks},
 	}
 }

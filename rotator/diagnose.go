@@ -553,7 +553,7 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	}
 	user := l.value.Text("username")
 	switch limiter, ok := c.Strategy.(FailedLoginLimiter); {
-	case elsewhere(place, l.value): // nothing will be sent
+	case elsewhere(place, l.value), anotherDatabase(place, l.value): // nothing will be sent
 	case c.last[user] == CredentialBlocked:
 		c.markNotTested(fmt.Sprintf("not tested: the database does not let user %q log in", user), id)
 		return
@@ -597,6 +597,12 @@ func elsewhere(a, b secret.Document) bool {
 	portA, okA := a.Int("port")
 	portB, okB := b.Int("port")
 	return host(a) != "" && host(b) != "" && host(a) != host(b) || okA && okB && portA != portB
+}
+
+// anotherDatabase says whether two values name different databases, so that neither is sent where the other leads.
+func anotherDatabase(a, b secret.Document) bool {
+	const key = "dbname"
+	return a.Text(key) != "" && b.Text(key) != "" && a.Text(key) != b.Text(key)
 }
 
 // tryAction tries what an action needs, so that nothing is recommended which must fail.
@@ -912,18 +918,30 @@ func (v *invocation) lostWithMove(ctx context.Context, current, pending secret.D
 
 // compareEdited says what of an AWSCURRENT is lost that works no more, when AWSPENDING takes its place, and how that is
 // kept: a person may have edited it after setSecret. The line names versions by id, so that it may come after the move.
+// Where that edit is of the target, AWSPENDING is not tried, and no label moves to it: the same line brings AWSCURRENT
+// back, if its password is the one set, and comes first.
 func (c *diagnoser) compareEdited(ctx context.Context) {
-	id, pending, _ := c.labeledVersions()
+	id, pending, previous := c.labeledVersions()
 	current, l := c.probes[id], c.probes[pending]
-	if pending == id || l.state != CredentialWorks || current.state == CredentialWorks || current.value.IsZero() ||
-		l.value.IsZero() {
+	untried := current.state == CredentialRejected && l.state == CredentialOtherTarget &&
+		current.value.Text("username") == l.value.Text("username") &&
+		(previous == "" || c.probes[previous].state == CredentialRejected) // else that comes first
+	if pending == id || l.state != CredentialWorks && !untried || current.state == CredentialWorks ||
+		current.value.IsZero() || l.value.IsZero() {
 		return
 	}
 	lost, next := c.lostWithMove(ctx, current.value, l.value)
 	if lost == "" {
 		return
 	}
-	c.note(pending, "the version that is AWSCURRENT now has another "+lost+", which is lost when the label moves")
+	when, turn := "if what is lost is to be kept, once the label has moved, to store it with the password of "+
+		"AWSPENDING", TurnLast
+	if untried {
+		when, turn = "if AWSCURRENT or AWSPENDING was edited after setSecret, to store the password of AWSPENDING "+
+			"beside all else that AWSCURRENT has", TurnFirst
+	} else {
+		c.note(pending, "the version that is AWSCURRENT now has another "+lost+", which is lost when the label moves")
+	}
 	read := func(id string) string {
 		return fmt.Sprintf("aws secretsmanager get-secret-value --secret-id %s --version-id %s --query SecretString "+
 			"--output text", ShellWord(c.meta.ARN), ShellWord(id))
@@ -935,8 +953,7 @@ func (c *diagnoser) compareEdited(ctx context.Context) {
 		}
 		rotated = append(rotated, fmt.Sprintf("%q: .[1][%[1]q]", key))
 	}
-	c.noteFix(pending, "", []Fix{{By: ByShell, Turn: TurnLast,
-		For: "if what is lost is to be kept, once the label has moved, to store it with the password of AWSPENDING",
+	c.noteFix(pending, "", []Fix{{By: ByShell, Turn: turn, For: when,
 		Run: "{ " + read(id) + "; " + read(pending) + "; } | jq -cs '.[0] + {" + strings.Join(rotated, ", ") + "}' | " +
 			fmt.Sprintf("aws secretsmanager put-secret-value --secret-id %s --secret-string file:///dev/stdin",
 				ShellWord(c.meta.ARN))}})

@@ -688,6 +688,20 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "dbname", "nowhere"), awsemu.Value{})
 		s.names, s.fix = "correct dbname in the secret", func() { s.put(s.value(s.user, right)) }
 	},
+	"a dbname that is none was stored after setSecret": func(s *scene) {
+		s.not("valkey")
+		right, database := s.has(s.user), []any(nil)
+		if s.isMySQL() {
+			database = []any{"dbname", "shop"}
+		}
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary(), "dbname", "nowhere"), s.value(s.user, right, database...))
+		s.names = "if AWSCURRENT or AWSPENDING was edited after setSecret"
+		s.says = s.names
+		s.fix = func() {
+			s.put(s.value(s.user, right, "dbname", "nowhere"))
+			s.names, s.fix = "correct dbname in the secret", func() { s.put(s.value(s.user, right, database...)) }
+		}
+	},
 	"a dbname that is none, and a superuser is at hand": func(s *scene) {
 		s.my()
 		s.alternating()
