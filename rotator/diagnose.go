@@ -614,13 +614,17 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 	}
 	switch {
 	// The permission that a rotation uses last. A first look is enough: after a move the function has it.
-	case a == ActionNone && c.event.Action == "" && onLambda:
-		for _, f := range c.check(ctx, "S8") {
-			if f.Status != StatusDenied {
+	case a == ActionNone && c.event.Action == "":
+		rows := []string{"S4"}
+		if onLambda {
+			rows = append(rows, "S8")
+		}
+		for _, f := range c.check(ctx, rows...) {
+			if f.Status != StatusDenied && f.Status != StatusFailed {
 				continue
 			}
 			c.attempt = attemptFails
-			if c.meta.RotationEnabled == nil {
+			if f.Status == StatusDenied && c.meta.RotationEnabled == nil {
 				f.Fixes = append(f.Fixes, Fix{By: ByShell, For: "if a policy allows this on the condition " +
 					"secretsmanager:resource/AllowRotationLambdaArn, which denies it until rotation is set up, to " +
 					"set it up without rotating", Run: c.filledIn(ctx, setUpCommand) + " --no-rotate-immediately"})
@@ -632,7 +636,7 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 		if c.attempt == attemptOpen && !c.probes[pending].value.IsZero() {
 			c.askUntried(ctx, pending)
 		}
-		var rows []string
+		rows := []string{"S4"}
 		if c.probes[pending].value.IsZero() {
 			rows = append(rows, "S13")
 		}
@@ -665,14 +669,23 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 		if !onLambda && c.attempt == attemptOpen { // a person's permissions are not the function's
 			c.note(pending, "the permissions of the function were not tested: its preflight tests them")
 		}
-	case a.movesLabel() && c.event.Action == "" && onLambda:
+	case a.movesLabel() && c.event.Action == "":
+		if a == ActionFinish {
+			for _, f := range c.check(ctx, "S4") {
+				c.note(pending, "the label cannot move yet: "+f.brief())
+				c.toMove = append(c.toMove, f.Fixes...)
+			}
+		}
+		if !onLambda {
+			return
+		}
 		for _, f := range c.check(ctx, "S8") {
 			if f.Status == StatusDenied {
 				m := c.labelMove(a)
 				c.cannotMove = true
 				c.note(cmp.Or(m.To, m.From), "the function may not move the label, so run the command below "+
 					"yourself, and where you are denied it too, first do what mends that: "+f.brief())
-				c.toMove = f.Fixes
+				c.toMove = append(c.toMove, f.Fixes...)
 			}
 		}
 	}

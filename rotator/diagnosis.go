@@ -120,7 +120,7 @@ func (d Diagnosis) Markdown() string {
 // aroundCommands is ToRun in two: what comes before the Commands, and what after them.
 func (d Diagnosis) aroundCommands() (before, after []ToRun) {
 	for _, x := range d.ToRun() {
-		if strings.HasPrefix(x.Lead, BeforeRotating) {
+		if strings.HasPrefix(x.Lead, BeforeRotating) || strings.HasPrefix(x.Lead, beforeMoving) {
 			before = append(before, x)
 		} else {
 			after = append(after, x)

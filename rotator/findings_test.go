@@ -47,13 +47,6 @@ func TestWhatASecretShows(t *testing.T) {
 	replicas := func(r ...rotator.Replica) func(*rotator.Metadata) {
 		return func(m *rotator.Metadata) { m.Replicas = r }
 	}
-	versions := func(n int) func(*rotator.Metadata) {
-		return func(m *rotator.Metadata) {
-			for i := len(m.Labels); i < n; i++ {
-				m.Labels[fmt.Sprint("mine", i)] = []string{fmt.Sprint("mine", i)}
-			}
-		}
-	}
 	hourly := func(on *bool) func(*rotator.Metadata) {
 		return func(m *rotator.Metadata) {
 			m.RotationEnabled, m.Schedule = on, rotator.RotationRules{Expression: "rate(4 hours)"}
@@ -90,9 +83,6 @@ func TestWhatASecretShows(t *testing.T) {
 		"one that is incomplete":    {row: "S4", want: passed, as: func(m *rotator.Metadata) { m.Labels["p"] = []string{"AWSPENDING"} }, says: "version p still has AWSPENDING"},
 		"this one":                  {row: "S4", want: passed, as: func(m *rotator.Metadata) { m.Labels[awsemu.VersionID(2)] = []string{"AWSPENDING"} }, version: awsemu.VersionID(2)},
 		"one that is complete":      {row: "S4", want: passed, as: func(m *rotator.Metadata) { m.Labels[awsemu.VersionID(1)] = []string{"AWSCURRENT", "AWSPENDING"} }},
-		"fewer versions than many":  {row: "S4", want: passed, as: versions(89)},
-		"as many versions as many":  {row: "S4", want: passed, as: versions(90), says: "90 versions have labels"},
-		"both, on one line":         {row: "S4", want: passed, as: func(m *rotator.Metadata) { versions(95)(m); m.Labels["mine7"] = []string{"AWSPENDING"} }, says: "version mine7 still|; 95 versions"},
 		"a schedule that is short":  {row: "S12", want: passed, as: hourly(aws.Bool(true)), says: "rate(4 hours)|AutomaticallyAfterDays=30"},
 		"a schedule that is off":    {row: "S12", as: hourly(aws.Bool(false))},
 		"a schedule not set up yet": {row: "S12", as: hourly(nil)},

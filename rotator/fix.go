@@ -158,6 +158,9 @@ func (x ToRun) markdown(b *strings.Builder) {
 // above the command of the action.
 const BeforeRotating = "before the next rotation, "
 
+// beforeMoving does the same for what a label cannot move without.
+const beforeMoving = "first, "
+
 // ShellWord is a word of a command line: in quotes where a shell would make something else of it. The writer of a
 // secret chooses the ids of its versions.
 func ShellWord(s string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -93,4 +94,43 @@ func (v *invocation) labelArrived(ctx context.Context, m LabelMove) bool {
 		return err
 	})
 	return err == nil
+}
+
+// maxLabels is the quota of staging labels of a secret, on all its versions together.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+const maxLabels = 20
+
+// checkLabelRoom refuses a secret whose own labels leave no room for those of a rotation. The last comes when
+// AWSCURRENT moves, for the version that it leaves, which would go on naming a password that setSecret has replaced.
+func checkLabelRoom(m Metadata) error {
+	fixes, tooMany := ownLabels(m)
+	if tooMany <= 0 {
+		return nil
+	}
+	return WithFix(fmt.Errorf("secret: %w: its own staging labels are %d too many: a secret can have %d, and a "+
+		"rotation needs AWSCURRENT, AWSPENDING and AWSPREVIOUS. At its end AWSCURRENT could not move. Remove as many "+
+		"of your own that nothing needs", KindMisconfigured, tooMany, maxLabels), "", fixes...)
+}
+
+// ownLabels says how many labels of its owner's a secret has too many for a rotation, and how some are removed.
+func ownLabels(m Metadata) (fixes []Fix, tooMany int) {
+	const shown = 2 // no more can be too many: AWSCURRENT is there
+	var own [][2]string
+	for id, labels := range m.Labels {
+		for _, l := range labels {
+			if l != LabelCurrent && l != LabelPending && l != LabelPrevious {
+				own = append(own, [2]string{l, id})
+			}
+		}
+	}
+	slices.SortFunc(own, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	for _, l := range own {
+		if len(fixes) < shown && ShellWord(l[0]) == l[0] && !strings.HasPrefix(l[0], "-") {
+			fixes = append(fixes, Fix{By: ByShell, For: beforeMoving + "if nothing needs label " + l[0] +
+				", to remove it", Run: LabelMove{Label: l[0], From: l[1]}.cliCommand(m.ARN)})
+		}
+	}
+	fixes = append(fixes, Fix{By: ByShell, For: beforeMoving + "to see all labels",
+		Run: "aws secretsmanager describe-secret --secret-id " + ShellWord(m.ARN) + " --query VersionIdsToStages"})
+	return fixes, len(own) + 3 - maxLabels
 }

@@ -261,27 +261,22 @@ func replicaWarnings(m Metadata) string {
 	return strings.Join(lines, "; ")
 }
 
-// manyVersions is near the quota of about 100 versions of a secret.
-// https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
-const manyVersions = 90
-
 func (x *examination) checkLabels(context.Context) Finding {
+	if err := checkLabelRoom(x.meta); err != nil {
+		return judge(err)
+	}
 	return Finding{Status: StatusPassed, Detail: x.labelWarnings(x.meta)}
 }
 
-// labelWarnings names a rotation that has not ended, and a secret near its quota.
+// labelWarnings names a rotation that has not ended.
 func (v *invocation) labelWarnings(m Metadata) string {
-	var lines []string
-	if id := m.VersionWithLabel(LabelPending); id != "" && id != v.event.VersionID && !m.HasLabel(id, LabelCurrent) {
-		lines = append(lines, fmt.Sprintf("version %s still has AWSPENDING from an incomplete rotation, which the "+
-			"next one resumes. To finish or discard it, run status first: {\"Step\":\"status\",\"SecretId\":\"%s\"}",
-			id, m.ARN))
+	id := m.VersionWithLabel(LabelPending)
+	if id == "" || id == v.event.VersionID || m.HasLabel(id, LabelCurrent) {
+		return ""
 	}
-	if n := len(m.Labels); n >= manyVersions {
-		lines = append(lines, fmt.Sprintf("%d versions have labels, and the quota of a secret is about 100 versions: "+
-			"remove your own labels that are not needed", n))
-	}
-	return strings.Join(lines, "; ")
+	return fmt.Sprintf("version %s still has AWSPENDING from an incomplete rotation, which the "+
+		"next one resumes. To finish or discard it, run status first: {\"Step\":\"status\",\"SecretId\":\"%s\"}", id,
+		m.ARN)
 }
 
 // checkSchedule is for secrets that rotate more often than clients may cache a value.

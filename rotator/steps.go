@@ -244,6 +244,10 @@ func (v *invocation) set(ctx context.Context) (Outcome, error) {
 	if err := v.checkNotCopied(seen.value.Document, pending.Document); err != nil {
 		return OutcomeFailed, err
 	}
+	if err := checkLabelRoom(seen.meta); err != nil { // whatever the mode of the preflight
+		return OutcomeFailed, fmt.Errorf("%w; this attempt changed nothing, and status prints "+
+			"the commands: {\"Step\":\"status\",\"SecretId\":\"%s\"}", err, v.event.SecretID)
+	}
 	if err := v.checkTimeLeft(ctx); err != nil {
 		return OutcomeFailed, err
 	}

@@ -95,9 +95,15 @@ func classify(operation, secretID, code, text string) (rotator.Kind, rotator.Sen
 		return rotator.KindInternal, rotator.Sentencef("tried more than once. AWS answers this also where the KMS " +
 			"key of the secret is of another account and its key policy does not allow the role of the function: if " +
 			"it lasts, see the key policy")
+	case name == "LimitExceeded": // a quota of the secret's, which passes by itself as little
+		return rotator.KindMisconfigured, rotator.Sentencef("remove labels of your own that nothing needs: a secret "+
+			"can have 20, and AWSPREVIOUS is one more when AWSCURRENT first moves. To see all: %s. To remove one: aws "+
+			"secretsmanager update-secret-version-stage --secret-id %s --version-stage LABEL --remove-from-version-id "+
+			"VERSION-ID. Then status says how to go on",
+			inShell("aws secretsmanager describe-secret --secret-id %s --query VersionIdsToStages", secretID),
+			rotator.ShellWord(secretID))
 	case strings.Contains(name, "Throttl"), name == "TooManyRequests", name == "RequestLimitExceeded",
-		name == "LimitExceeded", name == "InternalServiceError", name == "ServiceUnavailable",
-		name == "InternalFailure":
+		name == "InternalServiceError", name == "ServiceUnavailable", name == "InternalFailure":
 		return rotator.KindThrottled, rotator.Sentencef("tried more than once; the service tries the rotation again " +
 			"by itself")
 	case name == "InvalidParameter", name == "Validation":

@@ -76,7 +76,7 @@ func TestErrorsOfAWSOnRecord(t *testing.T) {
 		"throttled, 1":                              {"DescribeSecret", "ThrottlingException", "x", rotator.KindThrottled, "more than once"},
 		"throttled, 2":                              {"DescribeSecret", "TooManyRequestsException", "x", rotator.KindThrottled, "more than once"},
 		"throttled, 3":                              {"DescribeSecret", "RequestLimitExceeded", "x", rotator.KindThrottled, "more than once"},
-		"throttled, 4":                              {"DescribeSecret", "LimitExceededException", "x", rotator.KindThrottled, "more than once"},
+		"one label too many":                        {"UpdateSecretVersionStage", "LimitExceededException", "x", rotator.KindMisconfigured, "--version-stage LABEL --remove-from-version-id VERSION-ID"},
 		"unavailable":                               {"DescribeSecret", "ServiceUnavailable", "x", rotator.KindThrottled, "more than once"},
 		"no client":                                 {"DescribeSecret", "UnrecognizedClientException", "x", rotator.KindMisconfigured, "rejected the function's credentials"},
 		"expired":                                   {"DescribeSecret", "ExpiredTokenException", "x", rotator.KindMisconfigured, "rejected the function's credentials"},
