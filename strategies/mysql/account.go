@@ -729,6 +729,9 @@ func expiry(days string) string {
 	return "PASSWORD EXPIRE INTERVAL " + days + " DAY"
 }
 
+// noAttempts is the rule of an account that wrong passwords do not block.
+const noAttempts = "FAILED_LOGIN_ATTEMPTS 0 PASSWORD_LOCK_TIME 0"
+
 // rules gives the clauses of MySQL's rules of passwords.
 func rules(t []string) map[string]string {
 	orElse := func(s, other string) string {

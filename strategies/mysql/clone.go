@@ -264,8 +264,11 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 	apart := ""
 	for _, clone := range accountsOnly(c.clones) {
 		to := account{user: user, host: clone.host}
-		create := strategies.Fix(strategies.Login{}, "CREATE USER "+to.String()+" IDENTIFIED BY 'PASSWORD'")
+		create := strategies.Fix(strategies.Login{}, c.createLike(to, clone))
 		create.For = ifDropped
+		if strings.Contains(create.Run, " "+anyCertificate) {
+			create.Note = "SHOW CREATE USER " + clone.String() + " shows which certificate that demands"
+		}
 		give, left, err := c.given(ctx, to, nil, "NONE", clone.account, "if it was dropped, and "+
 			strings.TrimPrefix(ifPair, "if "), "to give it what it had")
 		if err != nil {
@@ -286,6 +289,45 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 	back := bringBack(user, c.clones)
 	back.Fixes = append(back.Fixes, lines...)
 	return c.errorf(rotator.KindNotFound, "%s: %s%s", noAccount(user), back, apart)
+}
+
+// anyCertificate is demanded in place of one whose name could end its constant.
+const anyCertificate = "REQUIRE X509"
+
+// createLike makes an account again with what its counterpart demands and is limited to: the next rotation makes that
+// one like it. The other's lock it gets too.
+func (s *session) createLike(to account, like accountRow) string {
+	by := "BY 'PASSWORD'"
+	switch plugin := like.plugin(); {
+	case s.mariadb && !slices.Equal(like.passwords(), []string{"mysql_native_password"}) && plugin != "":
+		made := accountRow{plugins: like.passwords(), stored: make([]string, len(like.passwords()))}
+		by = "VIA " + made.via(func(string) string { return "PASSWORD('PASSWORD')" })
+	case !s.mariadb && plugin != "" && plugin != "caching_sha2_password":
+		by = "WITH " + plugin + " BY 'PASSWORD'"
+	}
+	sql := "CREATE USER " + to.String() + " IDENTIFIED " + by
+	if require := like.require; strings.ContainsFunc(require, otherwiseTyped) {
+		sql += " " + anyCertificate
+	} else if require != "REQUIRE NONE" {
+		sql += " " + require
+	}
+	with := " WITH"
+	limits := strings.Fields(like.limits)
+	for pair := range slices.Chunk(limits[min(1, len(limits)):], 2) {
+		if strings.Trim(pair[1], "0.") != "" {
+			sql, with = sql+with+" "+strings.Join(pair, " "), ""
+		}
+	}
+	if like.locked {
+		sql += " ACCOUNT LOCK"
+	}
+	for _, clause := range []string{like.expiry, like.rules["history"], like.rules["reuse"], like.rules["current"],
+		like.rules["attempts"]} {
+		if clause != "" && !strings.HasSuffix(clause, " DEFAULT") && clause != noAttempts {
+			sql += " " + clause
+		}
+	}
+	return sql
 }
 
 // readGrantsAhead asks for what the accounts of both may do, which is asked for whatever is done.
@@ -961,10 +1003,10 @@ func (c *cloneSync) dryRunAccounts(ctx context.Context, _ []accountRow, sample s
 	return c.dryRunOthers(ctx, targets, sample)
 }
 
-// dryRunCreate tries whether accounts can be created, where some are missing. On MySQL, CREATE USER is the privilege
-// that dryRunAccounts has tried.
+// dryRunCreate tries whether accounts can be created, where some are missing: to change them, UPDATE on mysql.* is
+// enough.
 func (c *cloneSync) dryRunCreate(ctx context.Context, existing []accountRow, _ secret.Password) error {
-	if c.inUse() || len(existing) == len(c.originals) || !c.mariadb {
+	if c.inUse() || len(existing) == len(c.originals) {
 		return nil
 	}
 	// An account that is there already cannot be created, and the server looks at the
@@ -972,9 +1014,13 @@ func (c *cloneSync) dryRunCreate(ctx context.Context, existing []accountRow, _ s
 	// EXISTS would leave a line in the binary log.)
 	// And if it is gone just now, none is created with what is no hash.
 	st := operation{action: fmt.Sprintf("dry run of creating %q", c.pair.Clone), sensitive: true, limit: c.limit}
-	err := c.execRaw(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD 'x'")
+	noHash := " IDENTIFIED BY PASSWORD 'x'"
+	if !c.mariadb {
+		noHash = " IDENTIFIED WITH " + quoteText(c.originals[0].plugin()) + " AS 'x'"
+	}
+	err := c.execRaw(ctx, "CREATE USER "+c.originals[0].String()+noHash)
 	switch {
-	case errorNumber(err) == 1396:
+	case errorNumber(err) == 1396, errorNumber(err) == 1827: // MySQL looks at the hash before it looks for the account
 		return nil
 	case errorNumber(err) == 1372, c.strict(err):
 		return c.gone(c.originals[0].account)

@@ -89,6 +89,10 @@ func (s server) everything(t *testing.T, user string) (db string) {
 func (s server) attributes(t *testing.T, user string) string {
 	line := s.ask(t, "SHOW CREATE USER "+quoteIdent(user)+"@'%'")
 	_, rest, found := strings.Cut(line, " REQUIRE ")
+	if !found && s.MariaDB { // which shows no REQUIRE NONE
+		_, rest, found = strings.Cut(line, " IDENTIFIED BY PASSWORD '")
+		_, rest, _ = strings.Cut(rest, "'")
+	}
 	if !found {
 		t.Fatalf("no REQUIRE in the account of %q", user)
 	}
@@ -185,6 +189,87 @@ func TestTheDryRunOfCreatingMakesNoAccount(t *testing.T) {
 				t.Errorf("%s accounts were created", n)
 			}
 		}
+	})
+}
+
+// TestALostOriginalComesBackAsItWas: the line that creates it has what its clone demands and is limited to, by which the
+// next rotation goes.
+func TestALostOriginalComesBackAsItWas(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for what, alter := range map[string]string{
+			"plain":       "ALTER USER %s REQUIRE NONE",
+			"a few":       "ALTER USER %s REQUIRE SSL WITH MAX_USER_CONNECTIONS 12",
+			"not its own": "ALTER USER %s REQUIRE SUBJECT '/CN=a\\\\b'",
+			"everything":  "",
+		} {
+			app := s.user(t)
+			pair := pairOf(app.User)
+			if alter == "" {
+				s.everything(t, app.User)
+			} else {
+				s.run(t, fmt.Sprintf(alter, at(app.User)))
+			}
+			s.ensure(t, pair)
+			s.run(t, "ALTER USER "+at(pair.Clone).String()+" ACCOUNT LOCK", "DROP USER "+at(app.User).String())
+			pair.Possession = possessed
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			wants(t, err, rotator.KindNotFound, "CREATE USER")
+			for _, fix := range rotator.FixesOf(err) {
+				if strings.HasPrefix(fix.Run, "CREATE USER") || strings.Contains(fix.Run, "GRANT ") ||
+					strings.HasPrefix(fix.Run, "SET DEFAULT") {
+					s.run(t, fix.Run)
+				}
+				if what == "not its own" && strings.HasPrefix(fix.Run, "CREATE USER") &&
+					(!strings.Contains(fix.Run, "REQUIRE X509") || !strings.Contains(fix.Note, "SHOW CREATE USER")) {
+					t.Errorf("%s (%s)", fix.Run, fix.Note)
+				}
+			}
+			s.alike(t, at(pair.Clone), at(app.User))
+			want, got := s.attributes(t, pair.Clone), s.attributes(t, app.User)
+			if want != got && what != "not its own" {
+				t.Errorf("%s: clone:    %s\noriginal: %s", what, want, got)
+			}
+		}
+	})
+}
+
+// TestALostOriginalLogsInAsItsClone does: by the same plugin.
+func TestALostOriginalLogsInAsItsClone(t *testing.T) {
+	s := &session{mariadb: true}
+	for _, c := range []struct {
+		plugins []string
+		want    string
+	}{
+		{[]string{"mysql_native_password"}, "BY 'PASSWORD'"},
+		{[]string{"ed25519"}, "VIA ed25519 USING PASSWORD('PASSWORD')"},
+		{[]string{"unix_socket", "ed25519", "mysql_native_password"}, "VIA ed25519 USING PASSWORD('PASSWORD') OR " +
+			"mysql_native_password USING PASSWORD('PASSWORD')"},
+		{[]string{"unix_socket"}, "BY 'PASSWORD'"},
+	} {
+		got := s.createLike(at("app"), accountRow{plugins: c.plugins, require: "REQUIRE NONE"})
+		if got != "CREATE USER `app`@`%` IDENTIFIED "+c.want {
+			t.Errorf("%v: %s", c.plugins, got)
+		}
+	}
+	got := (&session{}).createLike(at("app"), accountRow{plugins: []string{"sha256_password"}, require: "REQUIRE NONE"})
+	if got != "CREATE USER `app`@`%` IDENTIFIED WITH sha256_password BY 'PASSWORD'" {
+		t.Error(got)
+	}
+}
+
+// TestWhoMayChangeAccountsMayNotCreateThem: UPDATE on mysql.* is enough for the former. The dry run says so, also where
+// the account is gone just now, and makes none.
+func TestWhoMayChangeAccountsMayNotCreateThem(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app, boss := s.user(t, "SELECT ON "+db+".*"), s.user(t, "SELECT, UPDATE ON mysql.*")
+		s.run(t, "GRANT SELECT ON "+db+".* TO "+at(boss.User).String()+" WITH GRANT OPTION")
+		_, err := engine().DryRunEnsureClone(t.Context(), boss, pairOf(app.User), password())
+		wants(t, err, rotator.KindPrivilege, "GRANT CREATE USER ON *.* TO "+at(boss.User).String())
+		s.run(t, "GRANT CREATE USER ON *.* TO "+at(boss.User).String())
+		_, err = engine().DryRunEnsureClone(t.Context(), boss, pairOf(app.User), password())
+		ok(t, err)
+		s.ensure(t, pairOf(app.User))
 	})
 }
 

@@ -52,7 +52,8 @@ func inquiry(query string, users []string) []rotator.Fix {
 		all = append(all, showGrants(account{user: user, host: "%"}, "if there is a row for the name, with its Host "+
 			"in place of %, to see what that account may do"))
 		create := strategies.Fix(strategies.Login{}, createStatement(user))
-		create.For, create.Note = ifDropped, "then GRANT it what it had, as its deployment or a backup says"
+		create.For, create.Note = ifDropped, "then GRANT it what it had, and ALTER USER it to have its REQUIRE and "+
+			"limits, as its deployment or a backup says"
 		all = append(all, renameBack(user), create)
 	}
 	return all
@@ -451,7 +452,7 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	if len(own) == 0 {
 		then := "GRANT it what it had"
 		if partners = accountsOnly(partners); len(partners) > 0 {
-			then += ", which SHOW GRANTS FOR " + partners[0].String() + " shows " + ifPair
+			then += ", which " + shownOf(partners[0])
 		}
 		remedy := bringBack(login.User, partners)
 		return rotator.RejectionCause{Text: noAccount(login.User), Remedy: remedy.Text, Fixes: remedy.Fixes,
@@ -659,11 +660,17 @@ func noAccount(user string) string {
 func bringBack(user string, clones []accountRow) rotator.Sentence {
 	had := "its deployment or a backup says"
 	if len(clones) > 0 {
-		had = "SHOW GRANTS FOR " + clones[0].String() + " shows " + ifPair
+		had = shownOf(clones[0])
 	}
 	return rotator.Sentencef("if it was renamed, to one of %s, %s; if it was dropped, %s, %s, and GRANT it what it "+
 		"had, which %s; or correct the user name in the secret", allNames(), renameBack(user), createStatement(user),
 		typedFor(user), had)
+}
+
+// shownOf says which statements show what the other of a pair had.
+func shownOf(other accountRow) string {
+	return "SHOW GRANTS FOR " + other.String() + " shows " + ifPair + " (SHOW CREATE USER " + other.String() +
+		" shows its REQUIRE and limits)"
 }
 
 // createStatement makes an account for every host.
