@@ -176,7 +176,7 @@ func (d Denial) Remedy(p Place) string {
 
 // afterDeny says which statement to look for.
 func (d Denial) afterDeny() string {
-	const whatever = "No Allow overrides a deny"
+	const whatever = "It may be there on purpose: ask whose it is first. No Allow overrides a deny"
 	where, layers := "", "the "+d.Layer
 	if d.Policy != "" {
 		where = ", " + d.Policy

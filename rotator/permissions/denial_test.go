@@ -75,7 +75,7 @@ func TestEveryFormOfADenial(t *testing.T) {
 		{"deny, identity-based", says(" with an explicit deny in an identity-based policy"), get("identity-based policy", true), deny + "an identity-based policy of the role"},
 		{"deny, boundary", says(" with an explicit deny in a permissions boundary"), get("permissions boundary", true), deny + "the permissions boundary"},
 		{"deny, session", says(" with an explicit deny in a session policy"), get("session policy", true), deny + "the session policy"},
-		{"deny, SCP", says(" with an explicit deny in a service control policy"), get("service control policy", true), deny + "the service control policy"},
+		{"deny, SCP", says(" with an explicit deny in a service control policy"), get("service control policy", true), deny + "the service control policy|It may be there on purpose: ask whose it is first"},
 		{"deny, RCP", says(" with an explicit deny in a resource control policy"), get("resource control policy", true), deny + "the resource control policy"},
 		{"deny, endpoint", says(" with an explicit deny in a VPC endpoint policy"), get("VPC endpoint policy", true), deny + "the VPC endpoint policy"},
 		{"deny, in other case", says(" with an explicit deny in a vpc endpoint policy"), get("VPC endpoint policy", true), deny + "the VPC endpoint policy"},
