@@ -34,6 +34,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 			c.compare(ctx)
 			c.compareStale(ctx)
 			c.compareEdited(ctx)
+			c.warnOfEdit()
 		}
 		v.record.Diagnosis = c.diagnosis(ctx, c.decide(ctx))
 	}
@@ -970,6 +971,19 @@ func (c *diagnoser) compareEdited(ctx context.Context) {
 		Run: "{ " + read(id) + "; " + read(pending) + "; } | jq -cs '.[0] + {" + strings.Join(rotated, ", ") + "}' | " +
 			fmt.Sprintf("aws secretsmanager put-secret-value --secret-id %s --secret-string file:///dev/stdin",
 				ShellWord(c.meta.ARN))}})
+}
+
+// warnOfEdit says what an edit of an AWSCURRENT that could not be tested may take: where setSecret is done, AWSPENDING
+// has the password that is set, and an edit makes it one for another target.
+func (c *diagnoser) warnOfEdit() {
+	id, pending, _ := c.labeledVersions()
+	current, l := c.probes[id], c.probes[pending]
+	if pending == id || current.state != CredentialUnknown || !causes("host", current.err) || l.value.IsZero() ||
+		isCopy(l.value, current.value) {
+		return
+	}
+	c.note(pending, "it may have the password that is set: keep its label. If AWSCURRENT is edited, and rejected "+
+		"after that, status says how to store it with this password")
 }
 
 // compareStale says of an AWSPENDING that was not made from an AWSCURRENT that works in what it differs from one that

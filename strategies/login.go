@@ -205,8 +205,8 @@ func checkSameDatabase(current, pending Login) error {
 		differ = append(differ, "another "+key)
 	}
 	if differ != nil {
-		return fmt.Errorf("%w: it differs from AWSCURRENT in %s. A rotation changes only credentials: discard that "+
-			"version, or edit AWSCURRENT", rotator.KindConflict, strings.Join(differ, ", "))
+		return rotator.WithFix(fmt.Errorf("%w: it differs from AWSCURRENT in %s. A rotation changes only credentials",
+			rotator.KindConflict, strings.Join(differ, ", ")), "status says what to do")
 	}
 	return nil
 }

@@ -152,7 +152,7 @@ func same(r rotator.Rotation) error {
 	}
 	for _, key := range []string{keyProvider, keyAccount} {
 		if r.Current.Text(key) != r.Pending.Text(key) {
-			return fmt.Errorf("AWSPENDING: %w: it names another %s than AWSCURRENT: discard that version",
+			return fmt.Errorf("AWSPENDING: %w: it names another %s than AWSCURRENT: status says what to do",
 				rotator.KindConflict, key)
 		}
 	}
