@@ -186,6 +186,12 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 		}
 		if names != nil {
 			s.seen.evidence.Ending = leftOf(pair.Clone, names)
+			if pair.Target == pair.Clone { // clients use the original
+				away := s.aside(pair.Clone)
+				away.For = fmt.Sprintf("if no client uses role %q, in place of all that follows: the next rotation "+
+					"makes it anew", pair.Clone)
+				s.seen.evidence.Ending = append([]rotator.Fix{away}, s.seen.evidence.Ending...)
+			}
 		}
 	}
 	if pair.PasswordOnly {
@@ -485,17 +491,23 @@ func (c *cloneSync) alter(attribute string) {
 // end later. These would then do what nothing but a login as the original did before: read the whole server. A clone
 // that a rotation makes has none of these (see loginsHaveEnded).
 func (s *session) lacksReplication(pair strategies.Pair) error {
-	const longest = 63 // bytes of a name
-	end := "_old"
-	other := strings.ToValidUTF8(pair.Clone[:min(len(pair.Clone), longest-len(end))], "") + end
-	rename := s.byAdministrator("ALTER ROLE %s RENAME TO %s", quoteIdent(pair.Clone), quoteIdent(other))
-	rename.Note = "drop that one once nothing of it is needed"
+	rename := s.aside(pair.Clone)
 	says := rotator.Sentencef("role %q has REPLICATION, and role %q has not: a role that can set its password (until "+
 		"PostgreSQL 15, any with CREATEROLE) may be logged in as it, and would have REPLICATION, too, so no rotation "+
 		"gives it. Once no client of the secret uses role %[2]q, take it out of role %[1]q, and %[3]s. Then rotate, "+
 		"which makes it anew", pair.Original, pair.Clone, rename)
 	says.Fixes = append(s.leaving(pair.Clone, pair.Original, s.seen.edges), says.Fixes...)
 	return s.errorf(rotator.KindPrivilege, "%s", says)
+}
+
+// aside gives a clone another name, so that the next rotation makes one anew.
+func (s *session) aside(clone string) rotator.Fix {
+	const longest = 63 // bytes of a name
+	end := "_old"
+	other := strings.ToValidUTF8(clone[:min(len(clone), longest-len(end))], "") + end
+	rename := s.byAdministrator("ALTER ROLE %s RENAME TO %s", quoteIdent(clone), quoteIdent(other))
+	rename.Note = "drop that one once nothing of it is needed"
+	return rename
 }
 
 // lookUpLabels asks for the security labels in which the two of a pair differ, as the clone is to have them.

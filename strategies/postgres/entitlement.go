@@ -177,21 +177,26 @@ func (s *session) holders(ctx context.Context, pair strategies.Pair, privileges 
 }
 
 // leftOf shows what a REVOKE leaves to roles that could act as the clone: sessions that do, some of them by its
-// password, and what they made as it, which runs with its privileges.
+// password, and what they made as it, which runs with its privileges. The server does not show as which role a session
+// acts: within a function of the clone, any can, and so can one that was a member before.
 func leftOf(clone string, roles []string) []rotator.Fix {
 	var users []string
 	for _, name := range append(slices.Clone(roles), clone) {
 		users = append(users, quoteLiteral(name))
 	}
 	sessions := byAdministrator("%s", trusted+"SELECT pid, usename, application_name, client_addr, "+
-		"backend_start FROM pg_stat_activity WHERE usename IN ("+strings.Join(users, ", ")+") ORDER BY backend_start")
+		"backend_start FROM pg_stat_activity WHERE usesysid IS NOT NULL AND pid <> pg_backend_pid() ORDER BY usename IN ("+
+		strings.Join(users, ", ")+") DESC, backend_start")
 	sessions.For = "once that is taken away, to see the sessions that can still act so"
 	sessions.Note = fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(pid) ends one; those of %q may be clients'. "+
-		"A login that began before is shown once it has ended: look again after authentication_timeout", clone)
+		"Others than the first, which are those roles', may be within a function of it, or may have been let act so "+
+		"before: end each that began before and is not known. A login that began before is shown once it has ended: "+
+		"look again after authentication_timeout", clone)
 	made := owned(clone, "o")
 	made.For = fmt.Sprintf("to see where role %q owns something", clone)
 	made.Note = "its functions with SECURITY DEFINER, views and triggers do what it may, also those that others " +
-		"made: drop there what no client needs"
+		"made, and by its default privileges (pg_default_acl) others may use what clients create as it: drop there " +
+		"what no client needs"
 	return []rotator.Fix{sessions, made}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -740,6 +741,58 @@ func TestNoRotationGivesReplication(t *testing.T) {
 		}
 		r.turn(t, false)
 		r.turn(t, true)
+	})
+}
+
+// TestASessionWithinAFunctionOfAClone acts as that after its maker's membership was taken away, and is another's.
+func TestASessionWithinAFunctionOfAClone(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		pair := r.pair
+		pair.Target = pair.Clone
+		clone := quoteIdent(pair.Clone)
+		maker, _ := s.NewRole(t, "LOGIN")
+		zed, pw := s.NewRole(t, "LOGIN")
+		s.run(t, "CREATE ROLE "+clone+" LOGIN PASSWORD 'known'", "GRANT "+clone+" TO "+maker,
+			"CREATE SCHEMA "+zed, "GRANT ALL ON SCHEMA "+zed+" TO "+clone, "GRANT USAGE ON SCHEMA "+zed+" TO "+zed)
+		ok(t, s.as(t, s.login(pair.Clone, "known"), "CREATE FUNCTION "+zed+".acts() RETURNS void LANGUAGE sql SECURITY "+
+			"DEFINER AS 'SELECT pg_sleep(3600)'"))
+		within, err := s.Connect(t.Context(), zed, pw, "postgres")
+		ok(t, err)
+		ctx, end := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); within.Exec(ctx, "SELECT "+zed+".acts()") }()
+		defer func() { end(); <-done }()
+		pid := strconv.Itoa(int(within.PgConn().PID()))
+		s.until(t, "SELECT coalesce(wait_event, '') FROM pg_stat_activity WHERE pid = "+pid, "PgSleep")
+		if s.Major >= 16 {
+			s.run(t, "GRANT "+clone+" TO "+r.admin.User+" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+		}
+		_, err = engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+		wants(t, err, rotator.KindNotEntitled, maker, "Take that away")
+		s.run(t, "REVOKE "+clone+" FROM "+maker)
+		aside := ""
+		shown := false
+		for _, f := range rotator.FixesOf(err) {
+			if query, is := strings.CutPrefix(f.Run, trusted); is && strings.Contains(query, "pg_stat_activity") {
+				shown = s.ask(t, "SELECT string_agg(pid::text, ' ') FROM ("+query+") AS s WHERE pid = "+pid) == pid
+			}
+			if strings.Contains(f.Run, "pg_shdepend") && !strings.Contains(f.Note, "pg_default_acl") {
+				t.Errorf("nothing is said of default privileges: %s", f.Note)
+			}
+			if strings.Contains(f.Run, " RENAME TO ") {
+				aside = f.Run
+			}
+		}
+		if !shown || aside == "" {
+			t.Fatalf("the session is shown: %t, and the clone is put aside by %q: %v", shown, aside,
+				rotator.FixesOf(err))
+		}
+		s.run(t, aside)
+		r.turn(t, true)
+		if has := s.ask(t, "SELECT pg_has_role($1, $2, 'MEMBER')::text", pair.Clone+"_old", pair.Original); has != "false" {
+			t.Error("the earlier clone has what the original may")
+		}
 	})
 }
 
