@@ -241,6 +241,11 @@ func TestWhatToDoAboutARejectedSuperuser(t *testing.T) {
 				}
 				fixes = fixes[1:]
 			}
+			for _, f := range fixes { // whether it is another is not known
+				if f.PasswordOf != "" && !strings.Contains(f.For, "if ") {
+					t.Errorf("%T: %q is for %q", c.engine, f.Run, f.For)
+				}
+			}
 			if first := fixes[0]; c.asks && !strings.Contains(first.For, "the cause of the superuser's") {
 				t.Errorf("whose cause %s finds is not said: %s", first.Run, first.For)
 			}
