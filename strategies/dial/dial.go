@@ -141,9 +141,13 @@ func ClassifyDial(ctx context.Context, as strategies.Login, limit time.Duration,
 				"group, and inbound TCP %d on the database's group from it; also check that the function is in the "+
 				"VPC, and routes and network ACLs", at, WaitText(ctx, limit), as.Port, as.Port)
 	case errors.Is(err, syscall.ECONNREFUSED):
+		what := "database"
+		if as.PoolerForwardsLogins {
+			what = "pooler (or the database)"
+		}
 		return rotator.KindUnreachable,
 			fmt.Sprintf("%s refused the connection: nothing listens on port %d. Wrong port in the secret, or the "+
-				"database is stopped (a security group would time out)", at, as.Port)
+				"%s is stopped (a security group would time out)", at, as.Port, what)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return rotator.KindUnreachable,
 			fmt.Sprintf("there is no route to %s: put the function into a VPC that has one", at)

@@ -63,6 +63,12 @@ func TestUnreached(t *testing.T) {
 		kind, sentence := dial.ClassifyDial(t.Context(), c.as, 5*time.Second, c.err)
 		check(t, what, kind, sentence, rotator.KindUnreachable, c.says)
 	}
+	pooled := closed
+	pooled.PoolerForwardsLogins = true
+	if _, sentence := dial.ClassifyDial(t.Context(), pooled, time.Second,
+		syscall.ECONNREFUSED); !strings.Contains(sentence, "the pooler (or the database) is stopped") {
+		t.Error(sentence)
+	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, sentence := dial.ClassifyDial(ended, closed, time.Second,

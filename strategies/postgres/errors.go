@@ -85,6 +85,10 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	if errors.As(cause, &connectErr) {
 		cause = connectErr.Unwrap()
 	}
+	if strings.Contains(sentence, poolerItself) {
+		inner := mark
+		mark = func(err error) error { return rotator.WithFix(inner(err), "", poolerLines()...) }
+	}
 	if st.action != "" {
 		sentence = st.action + ": " + sentence
 	}
@@ -168,14 +172,24 @@ func classifyLogin(login strategies.Login, m authMethod) string {
 }
 
 // poolerItself is what to do about a pooler that the secret names on purpose: another host would go around it for good.
-const poolerItself = "see its log, its auth_user, and the password for that in its auth_file. Leave host and port in " +
+const poolerItself = "see its log, its auth_user (is it locked, or has its VALID UNTIL passed?), and the password " +
+	"for that in its auth_file; what is mended may count after server_login_retry alone (15 s). Leave host and port in " +
 	"the secret as they are"
+
+// poolerLines show whether the user by which a pooler asks can log in.
+func poolerLines() []rotator.Fix {
+	look := byAdministrator(trusted + "SELECT rolname, rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname = '...'")
+	look.For = "to see whether the pooler's auth_user can log in, with its name in place of the dots"
+	look.Note = "what is mended may count after server_login_retry alone (15 s)"
+	return []rotator.Fix{look}
+}
 
 // olderLine is what makes a pooler answer so of a user whom it knows itself: it then asks the database for no password,
 // and logs in there by its own.
 func olderLine(login strategies.Login) string {
-	return fmt.Sprintf("its auth_file (userlist.txt) has a line for user %q itself, which comes before auth_query and "+
-		"holds an older password: then remove it, reload the pooler, run status again", login.User)
+	return fmt.Sprintf("its auth_file (userlist.txt) has a line for user %q itself, which comes before auth_query, or "+
+		"its [databases] has user= or password=, and it holds an older password: then remove it, reload the pooler, run "+
+		"status again", login.User)
 }
 
 // classifyServer reads the server's own errors, by SQLSTATE.

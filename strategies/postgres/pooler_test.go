@@ -203,6 +203,11 @@ func TestAPoolerThatCannotLogIn(t *testing.T) {
 			!rotator.Retryable(err) {
 			t.Errorf("%v", err)
 		}
+		fixes := rotator.FixesOf(err)
+		if len(fixes) != 1 || !strings.Contains(err.Error(), "VALID UNTIL") || !strings.Contains(err.Error(), "[databases]") {
+			t.Fatalf("%v: %+v", err, fixes)
+		}
+		s.run(t, fixes[0].Run) // its log names the user, who may be locked or expired
 	}
 }
 
