@@ -315,7 +315,8 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 		set := x.ResetStatement(superuser.User)
 		fmt.Fprintf(&advice, ", or set the one there, in place of PASSWORD: %s", set)
 		fix := Fix(superuser, set)
-		fix.For, fix.PasswordOf = "if its password is another there, to set the one that its secret has", "AWSCURRENT of "+arn
+		fix.For = "if its password is another there, to set the one that its secret has"
+		fix.PasswordOf = "AWSCURRENT of " + arn
 		fixes = append(fixes, fix)
 		words = "or " + words
 	}

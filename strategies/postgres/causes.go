@@ -26,11 +26,19 @@ func holders(name, limit, of string) rotator.Fix {
 const pids = "min(state_change) AS since, array_agg(pid ORDER BY state_change) AS pids"
 
 // higher says what stands for the limit in a line, which the answer does not name.
-const higher = "N is a number above the limit that the line before shows. A limit of 0 keeps its clients out on purpose"
+const higher = "N is a number above the limit that the line before shows; where that is 0, which keeps its clients " +
+	"out on purpose, N is the number that it had, or -1 for no limit"
 
-// whereSet shows where settings are set, other than for the whole server, and what ends each.
+// whereSet shows where settings are set, other than for the whole server, and what ends each. A limit of time does not
+// end the query itself.
 func whereSet(settings ...string) string {
-	return trusted + "SELECT 'ALTER ' || CASE WHEN r.oid IS NULL AND d.oid IS NOT NULL THEN 'DATABASE ' || " +
+	off := ""
+	for _, name := range settings {
+		if strings.HasSuffix(name, "_timeout") {
+			off += "SET " + name + " = 0; "
+		}
+	}
+	return trusted + off + "SELECT 'ALTER ' || CASE WHEN r.oid IS NULL AND d.oid IS NOT NULL THEN 'DATABASE ' || " +
 		"quote_ident(datname) ELSE 'ROLE ' || coalesce(quote_ident(rolname), 'ALL') || coalesce(' IN DATABASE ' || " +
 		"quote_ident(datname), '') END || ' RESET ' || split_part(v, '=', 1) AS run, v AS now FROM " +
 		"pg_db_role_setting LEFT JOIN pg_roles AS r ON r.oid = setrole LEFT JOIN pg_database AS d ON " +
@@ -43,8 +51,11 @@ func setNow(setting string) []rotator.Fix {
 	return []rotator.Fix{{By: rotator.ByAdministrator, For: "to see first where " + setting + " is set, and in the " +
 		"column run what ends each", Run: whereSet(setting), Note: "keep what the column now has: it is lost " +
 		"then. The lines for this role, this database or ALL count; no line: it is set for the whole server. In " +
-		"another database if this one lets no administrator in"}}
+		"another database if this one lets no administrator in, or ends the query too"}}
 }
+
+// asShown is what a line is for that resets what setNow shows.
+const asShown = "to end it, if that shows these lines; if it shows others, run those instead"
 
 // Causes is what each error of a server means, by its SQLSTATE and, where one stands for
 // several things, by the server's routine, whose name is not translated as messages are
@@ -65,8 +76,8 @@ func Causes() []dial.Cause {
 		// No password would do.
 		{Codes: []string{"28000"}, During: login, From: []string{"InitializeSessionUserId"},
 			Kind: rotator.KindPrivilege,
-			Text: "the role is locked: {fix}",
-			Fix:  "ALTER ROLE {user} LOGIN"},
+			Text: "the role is locked: if that is not on purpose, {fix}",
+			Fix:  "ALTER ROLE {user} LOGIN", Note: notLocked},
 		{Codes: []string{"28000"}, During: withoutTLS, From: []string{"ClientAuthentication"}, Kind: rotator.KindTLS,
 			OfAccount: true,
 			Text:      `the server takes connections with TLS only, or none from here at all: remove "ssl": false from the secret`},
@@ -74,8 +85,8 @@ func Causes() []dial.Cause {
 			Kind: rotator.KindMisconfigured, Retry: dial.RetryPerhaps,
 			Text: "pg_hba.conf does not let this user in from here: it needs an entry with scram-sha-256 for this " +
 				"user, database and address, before any that rejects them or demands a client certificate (cert, " +
-				"clientcert), of which this function has none. An Aurora cluster that is resuming after a pause " +
-				"answers so too: then try again" + hba, Lines: lines},
+				"clientcert), of which this function has none. " + fromElsewhere + ". An Aurora cluster that is " +
+				"resuming after a pause answers so too: then try again" + hba, Lines: lines},
 		{Codes: []string{"28000"}, During: login, From: []string{"auth_failed"}, Kind: rotator.KindPrivilege,
 			Text: "the server asks another system than its own passwords, by the method of pg_hba.conf that its own " +
 				"words name (PAM, as RDS does for IAM users; LDAP, RADIUS, ident), so that no password of ours will " +
@@ -113,7 +124,7 @@ func Causes() []dial.Cause {
 		{Codes: []string{"0A000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "client_encoding, as a setting of this role or database, is one that the server cannot convert to, " +
 				"and clients that name none are refused as well: {fix}, where it is set",
-			Fix: "ALTER ROLE {user} RESET client_encoding", Before: setNow("client_encoding")},
+			Fix: "ALTER ROLE {user} RESET client_encoding", For: asShown, Before: setNow("client_encoding")},
 		{Codes: []string{"3D000"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or bring the " +
 				"database back under that name (SELECT datname FROM pg_database shows which there are)"},
@@ -163,7 +174,8 @@ func Causes() []dial.Cause {
 				"JOIN pg_locks USING (pid) WHERE wait_event IS DISTINCT FROM 'SyncRep' AND " +
 				"relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, " +
 				"'pg_db_role_setting'::regclass, 'pg_shseclabel'::regclass) AND granted AND mode <> " +
-				"'AccessShareLock' AND pid <> pg_backend_pid() ORDER BY xact_start",
+				"'AccessShareLock' AND pid <> pg_backend_pid() AND " +
+				"pg_blocking_pids(pid) IS NOT DISTINCT FROM '{}' ORDER BY xact_start",
 			For: "if it lasts, to see whose session holds the lock",
 			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one. If none is shown, a change waits for a " +
 				"standby that does not answer: thaw or restart that standby. A session that waits so (wait_event " +
@@ -179,15 +191,20 @@ func Causes() []dial.Cause {
 			Text: "the server cancelled the statement, which took longer than statement_timeout lets it, or an " +
 				"administrator did. Try again; if it lasts, {fix}, or more of it where it is set",
 			Fix: "ALTER ROLE {user} RESET statement_timeout; ALTER ROLE {user} IN DATABASE {database} RESET " +
-				"statement_timeout", Before: setNow("statement_timeout")},
-		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
-			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the " +
-				"function or the network stood still. This attempt changed nothing. Try again"},
+				"statement_timeout", For: asShown, Before: setNow("statement_timeout")},
+		{Codes: []string{"25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
+			Text: "the server ended the transaction, which took longer than transaction_timeout lets it. This " +
+				"attempt changed nothing. Try again; if it lasts, {fix}, or more of it where it is set",
+			Fix: "ALTER ROLE {user} RESET transaction_timeout; ALTER ROLE {user} IN DATABASE {database} RESET " +
+				"transaction_timeout", For: asShown, Before: setNow("transaction_timeout")},
+		{Codes: []string{"25P03"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
+			Text: "the server ended the transaction (idle_in_transaction_session_timeout): the function or the " +
+				"network stood still. This attempt changed nothing. Try again"},
 		{Codes: []string{"57P05"}, Kind: rotator.KindMisconfigured,
 			Text: "idle_session_timeout ends sessions of this role or database before a statement can follow " +
 				"another: {fix}, or set seconds where it is set",
 			Fix: "ALTER ROLE {user} RESET idle_session_timeout; ALTER ROLE {user} IN DATABASE {database} RESET " +
-				"idle_session_timeout", Before: setNow("idle_session_timeout")},
+				"idle_session_timeout", For: asShown, Before: setNow("idle_session_timeout")},
 		// passwordcheck, credcheck (2), pg_tle on RDS (2)
 		{Codes: []string{"22023", "28P01", "28000", "P0001", "23514"}, During: newPassword,
 			Kind: rotator.KindPasswordPolicy,
@@ -261,9 +278,14 @@ func hbaLines() []rotator.Fix {
 		{By: rotator.ByAdministrator, For: "to see the file and its entries, of which the first that fits counts",
 			Run: hbaEntries, Note: "entries with an error come first: as long as there is one, the server goes on " +
 				"with what it read before, although it says t. RDS has no such file to edit"},
-		{By: rotator.ByAdministrator, For: "once the file is corrected, so that it counts", Run: reload},
+		{By: rotator.ByAdministrator, For: "once the file is corrected, so that it counts", Run: reload,
+			Note: fromElsewhere},
 	}
 }
+
+// fromElsewhere is what an entry for the address of the function alone leaves.
+const fromElsewhere = "Clients come from other addresses: remove each entry that rejects the user there, or give it " +
+	"every entry that the other user of its pair has"
 
 // tlsLines have the server offer TLS.
 func tlsLines() []rotator.Fix {

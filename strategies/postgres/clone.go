@@ -309,8 +309,10 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 func (s *session) checkConnects(ctx context.Context, r role) error {
 	all := s.faults(r)
 	if r.limit == 0 && !r.superuser {
+		raise := s.fix("ALTER ROLE %s CONNECTION LIMIT -1", quoteIdent(r.name))
+		raise.Note = earlier
 		all = append(all, fault{rotator.KindMisconfigured, rotator.Sentencef("role %q has CONNECTION LIMIT 0, and a "+
-			"login would be refused: %s", r.name, s.fix("ALTER ROLE %s CONNECTION LIMIT -1", quoteIdent(r.name)))})
+			"login would be refused: %s", r.name, raise)})
 	}
 	if !r.connects {
 		why, lets, err := s.letsIn(ctx, r.name)

@@ -571,6 +571,11 @@ func TestSuperuserThatActsAsAnother(t *testing.T) {
 			if !strings.HasPrefix(first.For, "if ") || first.Run != alter+" RESET role" {
 				t.Errorf("to be run: %+v", first)
 			}
+			for _, f := range rotator.FixesOf(err)[1:] { // one of the two is enough
+				if !strings.HasPrefix(f.For, "or else") || !strings.Contains(f.For, acts) {
+					t.Errorf("to be run, after %q: %+v", first.Run, f)
+				}
+			}
 			s.run(t, alter+" RESET role")
 			_, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password())
 			ok(t, err)

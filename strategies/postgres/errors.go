@@ -173,8 +173,8 @@ func classifyLogin(login strategies.Login, m authMethod) string {
 
 // poolerItself is what to do about a pooler that the secret names on purpose: another host would go around it for good.
 const poolerItself = "see its log, its auth_user (is it locked, or has its VALID UNTIL passed?), and the password " +
-	"for that in its auth_file; what is mended may count after server_login_retry alone (15 s). Leave host and port in " +
-	"the secret as they are"
+	"for that in its auth_file; what is mended may count after server_login_retry alone (15 s). Leave host and port " +
+	"in the secret as they are"
 
 // poolerLines show whether the user by which a pooler asks can log in.
 func poolerLines() []rotator.Fix {
@@ -188,8 +188,8 @@ func poolerLines() []rotator.Fix {
 // and logs in there by its own.
 func olderLine(login strategies.Login) string {
 	return fmt.Sprintf("its auth_file (userlist.txt) has a line for user %q itself, which comes before auth_query, or "+
-		"its [databases] has user= or password=, and it holds an older password: then remove it, reload the pooler, run "+
-		"status again", login.User)
+		"its [databases] has user= or password=, and it holds an older password: then remove it, reload the pooler, "+
+		"run status again", login.User)
 }
 
 // classifyServer reads the server's own errors, by SQLSTATE.

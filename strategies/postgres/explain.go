@@ -24,11 +24,11 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 		Run: trusted + "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit, " +
 			"current_setting('password_encryption') FROM pg_roles WHERE rolname IN (" +
 			strings.Join(quoted, ", ") + ")",
-		Note: "no row: the role is dropped, or renamed. rolcanlogin f: ALTER ROLE ... LOGIN. rolvaliduntil in the " +
-			"past: its password may be right. rolconnlimit 0: ALTER ROLE ... CONNECTION LIMIT -1. Otherwise the " +
-			"password is another, or it may be the right one, stored as an md5 hash, which no login by scram-sha-256 " +
-			"passes, whatever current_setting is (SELECT rolname, left(rolpassword, 3) FROM pg_authid shows a " +
-			"superuser which are md5)"}, names()}
+		Note: "no row: the role is dropped, or renamed. rolcanlogin f: ALTER ROLE ... LOGIN, if it is not locked on " +
+			"purpose. rolvaliduntil in the past: its password may be right. rolconnlimit 0: ALTER ROLE ... " +
+			"CONNECTION LIMIT -1, or the number that it had. Otherwise the password is another, or it may be the " +
+			"right one, stored as an md5 hash, which no login by scram-sha-256 passes, whatever current_setting is " +
+			"(SELECT rolname, left(rolpassword, 3) FROM pg_authid shows a superuser which are md5)"}, names()}
 	for _, user := range users {
 		all = append(all, renameBack(user))
 	}
@@ -97,20 +97,20 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	var found []string
 	var fixes []rotator.Fix
 	name := quoteIdent(user)
-	say := func(is bool, statement, format string, args ...any) {
+	say := func(is bool, statement, note, format string, args ...any) {
 		if is {
 			fix := s.mend(statement)
+			fix.Note = note
 			found, fixes = append(found, fmt.Sprintf(format, args...)+": "+fix.Run), append(fixes, fix)
 		}
 	}
-	say(r.expired, "ALTER ROLE "+name+" VALID UNTIL 'infinity'", "the VALID UNTIL of role %q has passed", user)
-	if r.expired {
-		fixes[0].Note = r.laterEnd()
-	}
-	say(!r.login, "ALTER ROLE "+name+" LOGIN", "role %q is locked", user)
-	say(r.iam, "REVOKE rds_iam FROM "+name, "role %q is a member of rds_iam, and RDS takes no passwords from those",
+	say(r.expired, "ALTER ROLE "+name+" VALID UNTIL 'infinity'", r.laterEnd(), "the VALID UNTIL of role %q has "+
+		"passed", user)
+	say(!r.login, "ALTER ROLE "+name+" LOGIN", notLocked, "role %q is locked", user)
+	say(r.iam, "REVOKE rds_iam FROM "+name, "", "role %q is a member of rds_iam, and RDS takes no passwords from those",
 		user)
-	say(r.limit == 0 && !r.superuser, "ALTER ROLE "+name+" CONNECTION LIMIT -1", "role %q has CONNECTION LIMIT 0", user)
+	say(r.limit == 0 && !r.superuser, "ALTER ROLE "+name+" CONNECTION LIMIT -1", earlier, "role %q has CONNECTION "+
+		"LIMIT 0", user)
 	if !r.connects {
 		why, lets, err := s.letsIn(ctx, user)
 		if err != nil {

@@ -627,7 +627,11 @@ func TestAPrintedQueryRunsNothingOfTheOwners(t *testing.T) {
 				continue
 			}
 			tried[f.Run] = true
-			if err := s.as(t, boss, strings.NewReplacer("{user}", "app", "{database}", "trap").Replace(f.Run)); err != nil {
+			err := s.as(t, boss, strings.NewReplacer("{user}", "app", "{database}", "trap").Replace(f.Run))
+			if strings.Contains(f.Run, "_timeout = 0") && strings.Contains(fmt.Sprint(err), "unrecognized") {
+				continue // where the server does not have it, it ends nothing
+			}
+			if err != nil {
 				t.Error(err)
 			}
 			if bare := strings.TrimPrefix(f.Run, trusted); bare != f.Run {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
@@ -154,4 +156,12 @@ func TestAClientThatAnEntryTurnsAway(t *testing.T) {
 	ok(t, engine().Ping(t.Context(), s.login("app_clone", p.Reveal()))) // testSecret
 	wants(t, from("app_clone"), rotator.KindTLS, "no pg_hba.conf entry for host")
 	wants(t, refused, rotator.KindMisconfigured, "127.0.0.2")
+	// Who lets the function in is to think of these.
+	login := with(s.login("app_clone", p.Reveal()), func(l *strategies.Login) { l.TLS.Disabled = false })
+	err := wrapError(t.Context(), login, operation{phase: loggingIn}, &pgconn.PgError{Severity: "FATAL", Code: "28000",
+		Routine: "ClientAuthentication", Message: "pg_hba.conf rejects connection"})
+	wants(t, err, rotator.KindMisconfigured, "Clients come from other addresses", "every entry that the other user")
+	if fixes := rotator.FixesOf(err); len(fixes) != 2 || fixes[1].Note != fromElsewhere {
+		t.Errorf("%+v", fixes)
+	}
 }

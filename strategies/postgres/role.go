@@ -520,8 +520,10 @@ func (s *session) faults(r role) (all []fault) {
 			s.fix("REVOKE rds_iam FROM %s", name))})
 	}
 	if !r.login {
+		unlock := s.fix("ALTER ROLE %s LOGIN", name)
+		unlock.Note = notLocked
 		all = append(all, fault{rotator.KindPrivilege, rotator.Sentencef("role %q is locked, and its password is left "+
-			"alone: %s", r.name, s.fix("ALTER ROLE %s LOGIN", name))})
+			"alone: %s", r.name, unlock)})
 	}
 	if r.expired && r.name != s.login.User {
 		extend := s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", name)
@@ -531,6 +533,12 @@ func (s *session) faults(r role) (all []fault) {
 	}
 	return all
 }
+
+// What may be so on purpose is said with the line that ends it.
+const (
+	notLocked = "if it is not locked on purpose"
+	earlier   = "or the number that it had. A limit of 0 keeps clients out, maybe on purpose"
+)
 
 // laterEnd is said with the line that ends VALID UNTIL.
 func (r role) laterEnd() string {
@@ -640,8 +648,11 @@ func (s *session) createRoleRemedy(me role, other string, admin bool) rotator.Se
 			me.name)
 		reset.Note = "every rotation by this user needs its own privileges then"
 		says := rotator.Sentencef("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the "+
-			"setting role, so that what %[3]q itself may do does not count. To have it count: %[4]s)", me.name, missing,
-			login, reset)
+			"setting role, so that what %[3]q itself may do does not count. To have it count, and not both: %[4]s)",
+			me.name, missing, login, reset)
+		for i := range missing.Fixes {
+			missing.Fixes[i].For = fmt.Sprintf("or else, if it is to go on acting as role %q (not both)", me.name)
+		}
 		says.Fixes = append([]rotator.Fix{reset}, missing.Fixes...)
 		return says
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
@@ -247,8 +248,17 @@ func TestOpenAlter(t *testing.T) {
 			e.StatementTimeout = limit // the server gives up on the lock, then on the statement, then we do
 			return differs(e.SetPassword(t.Context(), s.login(app, pw), app, password()), rotator.KindConflict, "holds a lock")
 		})
+		waiting := make(chan error, 1)
+		go func() { waiting <- engine().SetPassword(t.Context(), s.login(app, pw), app, password()) }()
+		s.until(t, "SELECT (count(*) > 0)::text FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND "+
+			"usename = '"+app+"'", "true")
+		query := dial.Find(Causes(), dial.Statement, "", "", "55P03").Fix // shows who holds it, and not who waits
+		if users := s.ask(t, "SELECT string_agg(usename, ' ') FROM ("+strings.TrimPrefix(query, trusted)+
+			") AS s WHERE usename IN ('"+app+"', '"+s.Superuser+"')"); users != s.Superuser {
+			t.Errorf("whose session holds the lock: %s", users)
+		}
 		ok(t, tx.Rollback(t.Context()))
-		ok(t, engine().Ping(t.Context(), s.login(app, pw)))
+		ok(t, <-waiting)
 	})
 }
 

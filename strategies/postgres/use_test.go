@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
@@ -61,6 +62,53 @@ func TestWhatIsSetForClients(t *testing.T) {
 			if remark, err := engine().TestUse(t.Context(), login); err != nil || remark.Text != "" {
 				t.Errorf("%s: after what is printed: %v, %v", breaks, remark, err)
 			}
+		}
+	})
+}
+
+// TestALimitThatEndsWhatShowsIt: a database's limit of time in milliseconds ends the session of an administrator there,
+// too, and what is printed shows it all the same, and ends it.
+func TestALimitThatEndsWhatShowsIt(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		login := s.login(app, pw)
+		for setting, from := range map[string]int{"statement_timeout": 0, "transaction_timeout": 17} {
+			if s.Major < from {
+				continue
+			}
+			login.Database = s.NewDatabase(t, app)
+			s.run(t, "ALTER DATABASE "+login.Database+" SET "+setting+" = 1")
+			err := error(nil)
+			for err == nil { // as soon as it takes a millisecond
+				_, err = engine().TestUse(t.Context(), login)
+			}
+			wants(t, err, rotator.KindDeadline, setting)
+			fixes := rotator.FixesOf(err)
+			if len(fixes) != 2 || fixes[1].For != asShown {
+				t.Fatalf("%s: %v: %+v", setting, err, fixes)
+			}
+			run := ""
+			for try := 0; try < 50 && run == ""; try++ { // a busy machine takes longer for the first words
+				conn, err := s.Connect(t.Context(), s.Superuser, s.Password, login.Database)
+				if err != nil {
+					continue
+				}
+				results, _ := conn.PgConn().Exec(t.Context(), fixes[0].Run).ReadAll()
+				for _, result := range results {
+					for _, row := range result.Rows {
+						if strings.HasPrefix(string(row[0]), "ALTER DATABASE "+login.Database) {
+							run = string(row[0])
+						}
+					}
+				}
+				conn.Close(t.Context())
+			}
+			if run == "" {
+				t.Fatalf("%s ends what shows it: %s", setting, fixes[0].Run)
+			}
+			s.run(t, run)
+			_, err = engine().TestUse(t.Context(), login)
+			ok(t, err)
 		}
 	})
 }
