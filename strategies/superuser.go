@@ -315,7 +315,7 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 		set := x.ResetStatement(superuser.User)
 		fmt.Fprintf(&advice, ", or set the one there, in place of PASSWORD: %s", set)
 		fix := Fix(superuser, set)
-		fix.For = "if its password is another there, to set the one that its secret has"
+		fix.For = "to set the password that its secret has, if it is another there"
 		fix.PasswordOf = "AWSCURRENT of " + arn
 		fixes = append(fixes, fix)
 		words = "or " + words
