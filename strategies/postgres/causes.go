@@ -170,14 +170,14 @@ func Causes() []dial.Cause {
 				"same role. This attempt changed nothing. Try again; if it lasts, {fix} shows which it may be, the " +
 				"longest open first, and SELECT pg_catalog.pg_terminate_backend(pid) ends one. If it shows none, a " +
 				"change waits for a standby that does not answer: thaw or restart that standby",
-			Fix: trusted + "SELECT DISTINCT pid, usename, state, xact_start FROM pg_stat_activity " +
-				"JOIN pg_locks USING (pid) WHERE wait_event IS DISTINCT FROM 'SyncRep' AND " +
+			Fix: trusted + "SELECT DISTINCT pid, usename, state, xact_start, pg_blocking_pids(pid) AS waits_for " +
+				"FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE wait_event IS DISTINCT FROM 'SyncRep' AND " +
 				"relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, " +
 				"'pg_db_role_setting'::regclass, 'pg_shseclabel'::regclass) AND granted AND mode <> " +
-				"'AccessShareLock' AND pid <> pg_backend_pid() AND " +
-				"pg_blocking_pids(pid) IS NOT DISTINCT FROM '{}' ORDER BY xact_start",
+				"'AccessShareLock' AND pid <> pg_backend_pid() ORDER BY xact_start",
 			For: "if it lasts, to see whose session holds the lock",
-			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one. If none is shown, a change waits for a " +
+			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one: not one that waits for another itself " +
+				"(waits_for), as this rotation does. If none is shown, a change waits for a " +
 				"standby that does not answer: thaw or restart that standby. A session that waits so (wait_event " +
 				"SyncRep) is not to be ended: its change, as of a password in use, would count then"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, During: statement,

@@ -254,7 +254,7 @@ func TestOpenAlter(t *testing.T) {
 			"usename = '"+app+"'", "true")
 		query := dial.Find(Causes(), dial.Statement, "", "", "55P03").Fix // shows who holds it, and not who waits
 		if users := s.ask(t, "SELECT string_agg(usename, ' ') FROM ("+strings.TrimPrefix(query, trusted)+
-			") AS s WHERE usename IN ('"+app+"', '"+s.Superuser+"')"); users != s.Superuser {
+			") AS s WHERE waits_for = '{}' AND usename IN ('"+app+"', '"+s.Superuser+"')"); users != s.Superuser {
 			t.Errorf("whose session holds the lock: %s", users)
 		}
 		ok(t, tx.Rollback(t.Context()))
