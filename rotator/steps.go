@@ -254,7 +254,7 @@ func (v *invocation) set(ctx context.Context) (Outcome, error) {
 	err = v.Strategy.Apply(ctx, v.newRotation(seen.value.Document, pending.Document))
 	if errors.Is(err, KindPasswordPolicy) {
 		return OutcomeFailed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help. "+
-			"Adjust the password settings of the function, then cancel rotation: aws secretsmanager "+
+			"Cancel rotation: aws secretsmanager "+
 			"cancel-rotate-secret --secret-id %s. Then status says how to discard that version: "+
 			"{\"Step\":\"status\",\"SecretId\":\"%s\"})", err, ShellWord(v.event.SecretID), v.event.SecretID)
 	}

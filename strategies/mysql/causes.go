@@ -8,6 +8,7 @@ import (
 const (
 	unlock     = "ALTER USER {user}@`%` ACCOUNT UNLOCK"
 	locked     = "the account is locked, whatever the password: {fix} (" + itsHost + ")"
+	lockedNote = "if it was locked on purpose, see first why; " + itsHost
 	flush      = "FLUSH PRIVILEGES"
 	raiseLimit = "ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS "
 	// flushDoes: no table shows which account is blocked, and none of the server's answers which one was met.
@@ -108,10 +109,10 @@ func Causes() []dial.Cause {
 			rejection + demandsX + socket + lockedToo},
 
 		// No password would do.
-		{Codes: []string{"4151"}, Kind: rotator.KindPrivilege, Text: locked, Fix: unlock, Note: itsHost,
+		{Codes: []string{"4151"}, Kind: rotator.KindPrivilege, Text: locked, Fix: unlock, Note: lockedNote,
 			Lines: lockedOnes("SELECT User, Host FROM mysql.global_priv WHERE JSON_VALUE(Priv, " +
 				"'$.account_locked') = 1")},
-		{Codes: []string{"3118"}, Kind: rotator.KindPrivilege, Text: locked, Fix: unlock, Note: itsHost,
+		{Codes: []string{"3118"}, Kind: rotator.KindPrivilege, Text: locked, Fix: unlock, Note: lockedNote,
 			Lines: lockedOnes("SELECT User, Host FROM mysql.user WHERE account_locked = 'Y'")},
 		{Codes: []string{"3955"}, Kind: rotator.KindPrivilege,
 			Text: "the account is blocked after too many failed logins (FAILED_LOGIN_ATTEMPTS): {fix} (" + itsHost +
@@ -182,8 +183,7 @@ func Causes() []dial.Cause {
 				"which): {fix} shows what it has. Where a role gives it the database: SET DEFAULT ROLE that role, " +
 				"and those that mysql.default_roles has of it, TO {user} (MariaDB, which has one: FOR {user}), or " +
 				"ALL, where @@activate_all_roles_on_login was ON until now. Where it was dropped and created again, " +
-				"or lost privileges: GRANT it all that it had, as the other user of a pair has it, for one alone " +
-				"lets it log in and no more. Where there is no such database: " +
+				"or lost privileges: " + asTheOther + ". Where there is no such database: " +
 				"correct dbname in the secret",
 			Fix: "SHOW GRANTS FOR {user}@`%`", For: "to see what it has", Note: itsHost},
 		{Codes: []string{"3032"}, Kind: rotator.KindUnreachable,
@@ -268,7 +268,10 @@ func Causes() []dial.Cause {
 				Run: "GRANT SELECT, DELETE ON `mysql`.`global_priv` TO `mariadb.sys`@`localhost`"}}},
 
 		// The new password, and the one in use.
-		{Codes: []string{"1819", "3638"}, Kind: rotator.KindPasswordPolicy, Public: true, Text: policy},
+		{Codes: []string{"3638"}, Kind: rotator.KindPasswordPolicy, Public: true, Text: reused},
+		{Codes: []string{"1819"}, Says: []string{"password_reuse_check"}, Kind: rotator.KindPasswordPolicy,
+			Public: true, Text: reused},
+		{Codes: []string{"1819"}, Kind: rotator.KindPasswordPolicy, Public: true, Text: policy},
 		{Codes: []string{"4165"}, Kind: rotator.KindPasswordPolicy, Text: policy},
 		{Codes: []string{"1290"}, Says: []string{"strict-password-validation"}, Kind: rotator.KindPasswordPolicy,
 			Public: true,
@@ -359,8 +362,14 @@ const (
 		"account; or DROP USER it"
 	noPassword = "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that " +
 		"there is none to change: stop rotating this secret, or give the account a password plugin"
-	policy = "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or " +
-		"REUSE, or a plugin that the message names): adapt the function's password settings to it (SHOW GLOBAL " +
+	reused = "the user had this password before, and the server does not take it again (PASSWORD HISTORY or REUSE, " +
+		"password_reuse_check): another was set since. The function's settings need no change"
+	// asTheOther is of a user of the secret, as asItsUsers is of a superuser.
+	asTheOther = "GRANT it all that it had, as the other user of a pair has it, for one alone lets it log in and no " +
+		"more"
+	asItsUsers = "GRANT it WITH GRANT OPTION what the users of this secret have there"
+	policy     = "a password policy of the server refused the new password (validate_password, or a plugin " +
+		"that the message names): adapt the function's password settings to it (SHOW GLOBAL " +
 		"VARIABLES LIKE 'validate_password%' shows what it wants)"
 	locks = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH " +
 		"TABLES. Try again; if it lasts, {fix} shows whose session it may be, and KILL ends that"

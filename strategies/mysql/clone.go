@@ -835,7 +835,7 @@ func (s *session) grantRemedy(sql statement) (grant rotator.Fix, why string) {
 	for _, with := range []string{" WITH GRANT OPTION", " WITH ADMIN OPTION"} {
 		what = strings.TrimSuffix(what, with)
 	}
-	if role, isRole := strings.CutPrefix(what, "the role "); isRole {
+	if role, isRole := strings.CutPrefix(what, theRole); isRole {
 		what, option = role, "ADMIN"
 	}
 	return s.fix("GRANT %s TO %s WITH %s OPTION", what, s.actingAccount, option),

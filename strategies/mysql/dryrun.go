@@ -247,6 +247,8 @@ func (s *session) dryRunGrants(ctx context.Context, doing string, from account, 
 			case doing != copying:
 			case n == 1054, n == 1146:
 				return nil, onDropped(err, from, missing, func(r rights) bool { return r.grants(absent)[0] == sql })
+			case strings.HasPrefix(sql.what, theRole):
+				err = s.orRevoked(err, from, sql)
 			case strings.Contains(sql.text, " ON *.* TO "+absent.String()):
 				err = s.orTaken(ctx, err, from, missing)
 			}
@@ -328,8 +330,8 @@ func (d denials) err() error {
 	}
 	remedy := rotator.Sentencef(asAdministrator+"%s%s", rotator.RunEach(grants...), why)
 	if take != nil {
-		remedy = rotator.Sentencef("account %s has privileges ON *.* that the superuser lacks, or may not pass on. "+
-			"If that is not meant: "+asAdministrator+"%s. If it is: %s", of, rotator.RunEach(take...), remedy)
+		remedy = rotator.Sentencef("account %s has privileges ON *.*, or a role, that the superuser lacks, or may not "+
+			"pass on. If that is not meant: "+asAdministrator+"%s. If it is: %s", of, rotator.RunEach(take...), remedy)
 	}
 	return d[0].as(remedy)
 }
@@ -358,6 +360,27 @@ func (s *session) orTaken(ctx context.Context, err error, from account, some rig
 		return err
 	}
 	x.take, x.of = take, from
+	x.error = denials{x}.err()
+	return x
+}
+
+// orRevoked adds to a denial of a role what takes that from an account: who may grant a role may have given it to a
+// user of the secret unasked. On MariaDB an administrator may do neither who is no admin of the role.
+func (s *session) orRevoked(err error, from account, sql statement) error {
+	var x denial
+	if !errors.As(err, &x) {
+		return err
+	}
+	name := strings.TrimSuffix(strings.TrimPrefix(sql.what, theRole), " WITH ADMIN OPTION")
+	take := rotator.NewFix(rotator.ByAdministrator, "REVOKE "+name+" FROM "+from.String())
+	take.For = notMeant(from)
+	if of, bad := (right{name: name}).role(); s.mariadb && bad == nil {
+		take.Note = "error 1698: those alone may, and may grant it, whom SELECT User, Host FROM mysql.roles_mapping " +
+			"WHERE Role = " + typedText(of.user) + " AND Admin_option = 'Y' shows; or, if no client needs it, DROP " +
+			"ROLE it"
+		x.grant.Note = take.Note
+	}
+	x.take, x.of = []rotator.Fix{take}, from
 	x.error = denials{x}.err()
 	return x
 }

@@ -89,6 +89,9 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		mark = func(err error) error { return rotator.WithFix(err, "", says.Fixes...) }
 	case st.phase == securing && !isHangup(err):
 		kind, sentence = dial.ClassifyTLS(login, st.roots, err)
+		if cert := (x509.CertificateInvalidError{}); errors.As(err, &cert) && cert.Reason == x509.Expired {
+			mark = func(err error) error { return rotator.WithFix(err, "", readAgain(login, st.product)) }
+		}
 	case errors.Is(err, errNotMySQL), errors.Is(err, mysql.ErrOldProtocol):
 		kind, sentence, cause = rotator.KindMisconfigured,
 			fmt.Sprintf("%s does not speak MySQL's protocol: check host and port in the secret", dial.Address(login)),
@@ -227,6 +230,17 @@ func classifyLogin(err error, login strategies.Login, product string) (rotator.S
 		"plugin this function does not have"), errRefused
 }
 
+// readAgain has a server read a renewed certificate.
+func readAgain(login strategies.Login, product string) rotator.Fix {
+	sql := "ALTER INSTANCE RELOAD TLS"
+	if product == productMariaDB {
+		sql = "FLUSH SSL"
+	}
+	f := strategies.Fix(login, sql)
+	f.For = "once the certificate is renewed in the server's files, to have it read again"
+	return f
+}
+
 // errRefused stands in for texts of the driver that would mislead.
 var errRefused = errors.New("the driver refused to go on")
 
@@ -248,6 +262,13 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 	}
 	c := dial.Find(Causes(), work, st.product, e.Message, strconv.Itoa(int(e.Number)), "SQLSTATE "+
 		""+string(e.SQLState[:]))
+	if e.Number == 1044 && st.phase != querying && login.For != nil {
+		c.Text = strings.Replace(c.Text, asTheOther, asItsUsers, 1)
+		on := quoteIdent(strings.NewReplacer("_", `\_`, "%", `\%`).Replace(login.Database)) // of that name, no pattern
+		c.Lines = append(c.Lines, rotator.Fix{By: rotator.ByAdministrator, For: "if there is the database, with what " +
+			"SHOW GRANTS FOR each user of this secret shows on it in place of PRIVILEGES", Note: itsHost,
+			Run: "GRANT PRIVILEGES ON " + on + ".* TO {user}@`%` WITH GRANT OPTION"})
+	}
 	if st.phase == greeting && !c.Early { // nothing else is believed before credentials were sent
 		return dial.Cause{Kind: rotator.KindMisconfigured,
 			Text: "{address} refused the connection before a password was sent, so that this says nothing of the " +

@@ -520,6 +520,9 @@ func unescaped(pattern string) (name string, wild bool) {
 // grants gives the statements that give an account these rights.
 func (r rights) grants(to account) []statement { return r.grantsAs(to, "") }
 
+// theRole is how what of a statement begins that is about one.
+const theRole = "the role "
+
 // grantsAs is grants, and as is what MySQL is told of privileges on *.*: AS an account, so that they come with the
 // exceptions which that account has. At no moment are they there without.
 func (r rights) grantsAs(to account, as string) []statement {
@@ -551,7 +554,7 @@ func (r rights) grantsAs(to account, as string) []statement {
 			if x.option {
 				with = " WITH ADMIN OPTION"
 			}
-			add("GRANT "+x.name+" TO "+to.String()+with, "the role "+x.name+with)
+			add("GRANT "+x.name+" TO "+to.String()+with, theRole+x.name+with)
 		case x.kind == proxy:
 			if x.option {
 				with = " WITH GRANT OPTION"

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -160,6 +161,34 @@ func TestBefore(t *testing.T) {
 			t.Errorf("%q: %v", version, !want)
 		}
 	}
+}
+
+// TestARoleThatAnotherGranted to the user is one that the superuser may not pass on: what takes it away is printed, and on
+// MariaDB who may run that.
+func TestARoleThatAnotherGranted(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db, role := s.NewDatabase(t), s.role(t)
+		app, boss := s.user(t), s.user(t, "SELECT, UPDATE ON mysql.*", "CREATE USER ON *.*")
+		s.run(t, "GRANT SELECT ON "+db+".* TO "+at(app.User).String(), "GRANT "+role+" TO "+at(app.User).String(),
+			"GRANT SELECT ON "+db+".* TO "+at(boss.User).String()+" WITH GRANT OPTION")
+		_, err := engine().DryRunEnsureClone(t.Context(), boss, pairOf(app.User), password())
+		wants(t, err, rotator.KindPrivilege, "WITH ADMIN OPTION")
+		fixes := rotator.FixesOf(err)
+		i := slices.IndexFunc(fixes, func(f rotator.Fix) bool { return strings.HasPrefix(f.Run, "REVOKE ") })
+		if i < 0 {
+			t.Fatalf("no line takes it away: %v", fixes)
+		}
+		if note := fixes[i].Note; s.MariaDB {
+			_, query, _ := strings.Cut(note, "SELECT ")
+			query, _, _ = strings.Cut(query, " shows;")
+			if got := s.ask(t, "SELECT CONCAT(User, '@', Host) FROM ("+"SELECT "+query+") AS t"); got == "" {
+				t.Errorf("nobody may: %s", note)
+			}
+		}
+		s.run(t, fixes[i].Run)
+		_, err = engine().DryRunEnsureClone(t.Context(), boss, pairOf(app.User), password())
+		ok(t, err)
+	})
 }
 
 // TestOnePasteGivesAllThatIsMissing: a superuser that may do next to nothing is told all that it lacks at once, and that

@@ -433,13 +433,14 @@ func (s *session) noDatabase(ctx context.Context, database string, r accountRow,
 	if err != nil {
 		return err
 	}
-	if len(rows) == 0 {
-		cause.Text += fmt.Sprintf(". There is no database %s that the superuser may see", quoteIdent(database))
-		cause.Remedy = "correct dbname in the secret (SHOW DATABASES names those that there are), or bring that back"
-		return nil
-	}
-	cause.Text += fmt.Sprintf(". It has no privilege on the database %s", quoteIdent(database))
 	remedy, err := s.opening(ctx, database, r, own, partners)
+	if len(rows) == 0 { // the superuser sees those that it may use
+		cause.Text += fmt.Sprintf(". There is no database %s that the superuser may see", quoteIdent(database))
+		remedy, err = rotator.Sentencef("correct dbname in the secret (SHOW DATABASES names those that there are), or "+
+			"bring that back; or, where an administrator sees it: %s", remedy), nil
+	} else {
+		cause.Text += fmt.Sprintf(". It has no privilege on the database %s", quoteIdent(database))
+	}
 	cause.Remedy, cause.Fixes = remedy.Text, remedy.Fixes
 	return err
 }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +71,29 @@ func TestWhatAPairLacksIsWhatItsClientsCannotDo(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// TestADatabaseThatTheSuperuserMayNotSee may be there: what gives it to the user as its counterpart has it is printed.
+func TestADatabaseThatTheSuperuserMayNotSee(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db, app := s.NewDatabase(t), s.user(t)
+		boss := s.user(t, "SELECT, UPDATE ON mysql.*", "CREATE USER ON *.*")
+		app.Database = db
+		clone := s.ensure(t, pairOf(app.User))
+		s.run(t, "GRANT SELECT, INSERT ON "+db+".* TO "+at(clone.User).String())
+		causes, err := engine().Explain(t.Context(), boss, app)
+		ok(t, err)
+		cause := causes[0]
+		if !strings.Contains(cause.Text, "that the superuser may see") || !strings.Contains(cause.Remedy, "correct dbname") {
+			t.Errorf("%s: %s", cause.Text, cause.Remedy)
+		}
+		i := slices.IndexFunc(cause.Fixes, func(f rotator.Fix) bool { return strings.HasPrefix(f.Run, "GRANT ") })
+		if i < 0 {
+			t.Fatalf("no line: %s: %v", cause.Remedy, cause.Fixes)
+		}
+		s.run(t, cause.Fixes[i].Run)
+		s.alike(t, at(clone.User), at(app.User))
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,10 +181,38 @@ func TestTLS(t *testing.T) {
 
 func TestTLSExpired(t *testing.T) {
 	t.Parallel()
-	s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: "mariadb-10.11", TLS: &dbserver.TLS{Expired: true}})}
-	e := engine()
-	e.Roots = s.CAs
-	wants(t, e.Ping(t.Context(), s.superuser()), rotator.KindTLS, "expired")
+	for name, reload := range map[string]string{"mariadb-10.11": "FLUSH SSL", "mysql-9.7": "ALTER INSTANCE RELOAD TLS"} {
+		s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Expired: true}})}
+		e := engine()
+		e.Roots = s.CAs
+		err := e.Ping(t.Context(), s.superuser())
+		wants(t, err, rotator.KindTLS, "expired")
+		if fixes := rotator.FixesOf(err); len(fixes) != 1 || fixes[0].Run != reload {
+			t.Errorf("%s: %v", name, fixes)
+		}
+	}
+}
+
+// TestASuperuserThatMayNotUseTheDatabase is given what it has to pass on.
+func TestASuperuserThatMayNotUseTheDatabase(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db, boss := s.NewDatabase(t), s.user(t)
+		boss.Database, boss.For = db, &strategies.Holding{}
+		err := engine().Ping(t.Context(), boss)
+		wants(t, err, rotator.KindMisconfigured, "WITH GRANT OPTION what the users of this secret have")
+		if strings.Contains(err.Error(), "the other user of a pair") {
+			t.Error(err)
+		}
+		i := slices.IndexFunc(rotator.FixesOf(err), func(f rotator.Fix) bool { return strings.Contains(f.Run, "PRIVILEGES") })
+		if i < 0 {
+			t.Fatalf("no line of %v", rotator.FixesOf(err))
+		}
+		s.run(t, strings.Replace(rotator.FixesOf(err)[i].Run, "PRIVILEGES", "SELECT", 1))
+		ok(t, engine().Ping(t.Context(), boss))
+		boss.For = nil
+		s.run(t, "REVOKE ALL PRIVILEGES, GRANT OPTION FROM "+at(boss.User).String())
+		wants(t, engine().Ping(t.Context(), boss), rotator.KindMisconfigured, "the other user of a pair")
+	})
 }
 
 // greetings are what servers of the test's own making begin with.

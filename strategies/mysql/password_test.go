@@ -466,6 +466,33 @@ func TestPolicies(t *testing.T) {
 	})
 }
 
+// TestAPasswordThatWasUsedBefore is refused for good, and no setting of the function is to blame.
+func TestAPasswordThatWasUsedBefore(t *testing.T) {
+	test := func(t *testing.T, s server) {
+		app, p := s.user(t), password()
+		if s.MariaDB {
+			if s.Name == "mariadb-10.5" {
+				t.Skip("it has no such plugin")
+			}
+			s.run(t, "SET GLOBAL general_log = 0", "INSTALL SONAME 'password_reuse_check'")
+		} else {
+			s.run(t, "ALTER USER "+at(app.User).String()+" PASSWORD HISTORY 3")
+		}
+		for _, next := range []secret.Password{p, password()} {
+			ok(t, engine().SetPassword(t.Context(), s.superuser(), app.User, next))
+		}
+		err := engine().SetPassword(t.Context(), s.superuser(), app.User, p)
+		wants(t, err, rotator.KindPasswordPolicy, "had this password before", "settings need no change")
+		if strings.Contains(err.Error(), "adapt") {
+			t.Error(err)
+		}
+	}
+	onThese(t, slices.DeleteFunc(dbserver.MySQLsInTier(t), func(name string) bool {
+		return strings.HasPrefix(name, "mariadb")
+	}), test)
+	onOwnMariaDB(t, nil, test)
+}
+
 // TestClearPasswordsAreShown: a password that MariaDB takes in clear is in its processlist while it is set, and the
 // preflight says to whom.
 func TestClearPasswordsAreShown(t *testing.T) {
