@@ -23,7 +23,8 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 	}
 	c := diagnoser{invocation: v, meta: m, probes: map[string]probe{}, last: map[string]CredentialState{}}
 	if refusal := checkRotatable(m); refusal != nil {
-		v.record.Diagnosis = c.diagnosis(ctx, rule{action: ActionNotManaged, reason: refusal.Error()})
+		v.record.Diagnosis = c.diagnosis(ctx, rule{action: ActionNotManaged, reason: briefly(refusal),
+			lines: FixesOf(refusal)})
 	} else {
 		if c.other = v.functionMismatch(ctx, m); c.other == "" {
 			c.probeVersions(ctx)
@@ -221,7 +222,7 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	remark, err := tester.TestUse(ctx, c.rotationWithoutLog(c.probes[current].value, secret.Document{}))
 	c.unusable, c.perhaps = nil, nil
 	switch KindOf(err) {
-	case KindPrivilege, KindMisconfigured, KindUnreachable, KindNotFound, KindReadOnly:
+	case KindPrivilege, KindMisconfigured, KindUnreachable, KindNotFound, KindReadOnly, KindTooManyConnections:
 		c.unusable = err
 	case KindDeadline:
 		if len(FixesOf(err)) > 0 { // what ends it is known: clients may meet it, too

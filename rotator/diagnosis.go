@@ -225,7 +225,7 @@ func labelMeaning(labels []string) string {
 	has := func(label string) bool { return slices.Contains(labels, label) }
 	switch {
 	case has(LabelCurrent) && has(LabelPending):
-		return "the value clients read. AWSPENDING is left from the completed rotation; the next rotation removes it"
+		return "the value clients read. AWSPENDING is left on it; the next rotation removes it"
 	case has(LabelCurrent):
 		return "the value clients read"
 	case has(LabelPending) && has(LabelPrevious):

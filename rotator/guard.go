@@ -55,8 +55,10 @@ func checkVersion(m Metadata, version string) (done bool, err error) {
 func checkRotatable(m Metadata) error {
 	switch {
 	case !m.DeletionDate.IsZero():
-		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret "+
-			"--secret-id %s) or stop rotating it", KindMisconfigured, ShellWord(m.ARN))
+		restore := Fix{By: ByShell, For: "if clients use it, to restore it, then status again",
+			Run: "aws secretsmanager restore-secret --secret-id " + ShellWord(m.ARN)}
+		return WithFix(fmt.Errorf("secret: %w: scheduled for deletion: stop rotating it, or restore it if clients use "+
+			"it", KindMisconfigured), restore.Run, restore)
 	case m.OwningService != "":
 		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; "+
 			"as a superuser secret it can be used", KindMisconfigured, m.OwningService)

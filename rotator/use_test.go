@@ -63,6 +63,7 @@ func TestALoginIsNotAll(t *testing.T) {
 		{alone, rotator.KindUnreachable, rotator.ActionInvestigate, `user "app": unreachable`, 1, saving},
 		{alone, rotator.KindReadOnly, rotator.ActionInvestigate, `user "app": read only`, 1, saving},
 		{alone, rotator.KindNotFound, rotator.ActionInvestigate, `user "app": not found`, 1, saving},
+		{alone, rotator.KindTooManyConnections, rotator.ActionInvestigate, `user "app": too many connections`, 1, saving},
 		{alone, rotator.KindInternal, rotator.ActionNone, "was not found out", 1, saving},
 		{alone, rotator.KindDeadline, rotator.ActionNone, "was not found out", 1, saving},
 		{alone, rotator.WithFix(rotator.KindDeadline, "", rotator.Fix{Run: "ALTER"}), rotator.ActionInvestigate, "ALTER", 1, saving},

@@ -77,8 +77,9 @@ func classify(operation, secretID, code, text string) (rotator.Kind, rotator.Sen
 			"function, in the account of the secret: aws secretsmanager update-secret --secret-id %s --kms-key-id "+
 			"KEY-ARN", rotator.ShellWord(secretID))
 	case name == "InvalidRequest" && strings.Contains(text, "marked for deletion"):
-		return rotator.KindConflict, rotator.Sentencef("restore the secret: %s",
-			inShell("aws secretsmanager restore-secret --secret-id %s", secretID))
+		restore := inShell("aws secretsmanager restore-secret --secret-id %s", secretID)
+		restore.For = "if clients use it, to restore it, then status again"
+		return rotator.KindConflict, rotator.Sentencef("restore the secret, if clients use it: %s", restore)
 	case name == "InvalidRequest":
 		return rotator.KindConflict, none
 	case name == "DecryptionFailure", name == "EncryptionFailure":

@@ -26,7 +26,26 @@ func (s *Store) remedy(ctx context.Context, operation, secretID, message string,
 	if d.OfSecretPolicy() {
 		err = rotator.WithFix(err, "", policyFixes(secretID)...)
 	}
+	if d.Explicit && d.Layer == "identity-based policy" {
+		err = rotator.WithFix(err, "", roleFixes(permissions.RoleOf(d.Principal))...)
+	}
 	return err
+}
+
+// roleFixes show the policies of a role, one of which denies.
+func roleFixes(arn string) []rotator.Fix {
+	_, path, isRole := strings.Cut(arn, ":role/")
+	if !isRole {
+		return nil
+	}
+	name := path[strings.LastIndex(path, "/")+1:]
+	inline := inShell("aws iam list-role-policies --role-name %s", name)
+	inline.For = "to see which policies the role has of its own"
+	one := inShell("aws iam get-role-policy --role-name %s --policy-name POLICY", name)
+	one.For = "to see one of them, with its name in place of POLICY"
+	attached := inShell("aws iam list-attached-role-policies --role-name %s", name)
+	attached.For = "to see which are attached to it"
+	return []rotator.Fix{inline, one, attached}
 }
 
 // arnOf is the whole ARN of a secret, which a policy needs: AWS's denial has no more of

@@ -179,7 +179,6 @@ func TestTheSecretsOwnPolicy(t *testing.T) {
 		"with an explicit deny in a resource-based policy":   3,
 		"because no resource-based policy allows the action": 3,
 		"because no identity-based policy allows the action": 0,
-		"with an explicit deny in an identity-based policy":  0,
 		"with an explicit deny in a VPC endpoint policy":     0,
 		"with an explicit deny":                              0, "": 0,
 	} {
@@ -194,6 +193,19 @@ func TestTheSecretsOwnPolicy(t *testing.T) {
 				t.Errorf("%q: %+v", reason, fixes[i])
 			}
 		}
+	}
+}
+
+// TestThePoliciesOfARole that denies explicitly are shown by lines to be run.
+func TestThePoliciesOfARole(t *testing.T) {
+	t.Parallel()
+	store := script{"UpdateSecretVersionStage": deniedAs("UpdateSecretVersionStage", scriptARN,
+		"with an explicit deny in an identity-based policy")}.store(t)
+	err := store.MoveLabel(t.Context(), scriptARN, rotator.LabelMove{Label: "AWSCURRENT", To: "a", From: "b"})
+	want := "[aws iam list-role-policies --role-name rotate aws iam get-role-policy --role-name rotate --policy-name POLICY " +
+		"aws iam list-attached-role-policies --role-name rotate]"
+	if got := fmt.Sprint(rotator.FixesOf(err)); got != want {
+		t.Errorf("to be run: %s, want %s", got, want)
 	}
 }
 

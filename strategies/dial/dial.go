@@ -226,7 +226,8 @@ func trusted(roots *x509.CertPool) string {
 	case roots == nil:
 		return "the CAs of the machine (the system's pool)" + other
 	case roots.Equal(rdsca.Pool()):
-		return "the CAs of Amazon RDS alone, for there is no DATABASE_CA_FILE" + other
+		return "the CAs of Amazon RDS alone, for there is no DATABASE_CA_FILE" + other + ". If it was there, compare " +
+			"the function's whole environment with its deployment: other settings may be gone with it"
 	}
 	return "the CAs in DATABASE_CA_FILE alone: give the certificate of this server's CA there, beside those of others"
 }

@@ -97,7 +97,7 @@ func TestUntrusted(t *testing.T) {
 		"an authority of its own":  {trusted, nil, rotator.KindTLS, `issued by "`},
 		"no pool but the system's": {trusted, nil, rotator.KindTLS, "trusted are the CAs of the machine"},
 		"none of Amazon's": {trusted, dial.RDS(nil), rotator.KindTLS,
-			"trusted are the CAs of Amazon RDS alone, for there is no DATABASE_CA_FILE"},
+			"compare the function's whole environment with its deployment"},
 		"none of those given": {trusted, x509.NewCertPool(), rotator.KindTLS,
 			"trusted are the CAs in DATABASE_CA_FILE alone"},
 		"another name": {other, known, rotator.KindTLS, "not for db.example.org"},

@@ -20,6 +20,9 @@ var options = map[string][]string{
 	"memorydb update-user":                       nil,
 	"lambda add-permission":                      nil, // named alone: the policy that it makes is printed
 	"iam get-role":                               {"role-name!", "query", "output"},
+	"iam get-role-policy":                        {"role-name!", "policy-name!"},
+	"iam list-attached-role-policies":            {"role-name!"},
+	"iam list-role-policies":                     {"role-name!"},
 	"kms cancel-key-deletion":                    {"key-id!"},
 	"kms describe-key":                           {"key-id!", "region", "query", "output"},
 	"kms enable-key":                             {"key-id!"},
