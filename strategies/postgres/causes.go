@@ -65,7 +65,8 @@ func Causes() []dial.Cause {
 	const login, begin, newPassword, withoutTLS = dial.Login, dial.Begin, dial.SetsPassword, dial.LoginWithoutTLS
 	const statement, runAtLogin = dial.Statement, dial.RunAtLogin
 	const noSlot = ". A rotation needs one or two connections beside the application's"
-	lines := hbaLines()
+	lines, rejects := hbaLines(), hbaLines()
+	rejects[1].Note = fromElsewhere
 	return []dial.Cause{
 		// The password.
 		{Codes: []string{"28P01"}, During: login, Kind: rotator.KindLoginRejected,
@@ -86,7 +87,7 @@ func Causes() []dial.Cause {
 			Text: "pg_hba.conf does not let this user in from here: it needs an entry with scram-sha-256 for this " +
 				"user, database and address, before any that rejects them or demands a client certificate (cert, " +
 				"clientcert), of which this function has none. " + fromElsewhere + ". An Aurora cluster that is " +
-				"resuming after a pause answers so too: then try again" + hba, Lines: lines},
+				"resuming after a pause answers so too: then try again" + hba, Lines: rejects},
 		{Codes: []string{"28000"}, During: login, From: []string{"auth_failed"}, Kind: rotator.KindPrivilege,
 			Text: "the server asks another system than its own passwords, by the method of pg_hba.conf that its own " +
 				"words name (PAM, as RDS does for IAM users; LDAP, RADIUS, ident), so that no password of ours will " +
@@ -278,14 +279,13 @@ func hbaLines() []rotator.Fix {
 		{By: rotator.ByAdministrator, For: "to see the file and its entries, of which the first that fits counts",
 			Run: hbaEntries, Note: "entries with an error come first: as long as there is one, the server goes on " +
 				"with what it read before, although it says t. RDS has no such file to edit"},
-		{By: rotator.ByAdministrator, For: "once the file is corrected, so that it counts", Run: reload,
-			Note: fromElsewhere},
+		{By: rotator.ByAdministrator, For: "once the file is corrected, so that it counts", Run: reload},
 	}
 }
 
-// fromElsewhere is what an entry for the address of the function alone leaves.
-const fromElsewhere = "Clients come from other addresses: remove each entry that rejects the user there, or give it " +
-	"every entry that the other user of its pair has"
+// fromElsewhere is what an entry for the address of the function alone may leave.
+const fromElsewhere = "If clients are kept out at their own addresses too, and not on purpose: remove each entry " +
+	"that rejects the user there; of a pair, add those that the other user has"
 
 // tlsLines have the server offer TLS.
 func tlsLines() []rotator.Fix {

@@ -186,7 +186,7 @@ func leftOf(clone string, roles []string) []rotator.Fix {
 	}
 	sessions := byAdministrator("%s", trusted+"SELECT pid, usename, application_name, client_addr, "+
 		"backend_start FROM pg_stat_activity WHERE usesysid IS NOT NULL AND pid <> pg_backend_pid() ORDER BY "+
-		"usename IN ("+strings.Join(users, ", ")+") DESC, backend_start")
+		"coalesce(usename IN ("+strings.Join(users, ", ")+"), false) DESC, backend_start")
 	sessions.For = "once that is taken away, to see the sessions that can still act so"
 	sessions.Note = fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(pid) ends one; those of %q may be clients'. "+
 		"Others than the first, which are those roles', may be within a function of it, or may have been let act so "+

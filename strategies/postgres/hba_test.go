@@ -160,8 +160,17 @@ func TestAClientThatAnEntryTurnsAway(t *testing.T) {
 	login := with(s.login("app_clone", p.Reveal()), func(l *strategies.Login) { l.TLS.Disabled = false })
 	err := wrapError(t.Context(), login, operation{phase: loggingIn}, &pgconn.PgError{Severity: "FATAL", Code: "28000",
 		Routine: "ClientAuthentication", Message: "pg_hba.conf rejects connection"})
-	wants(t, err, rotator.KindMisconfigured, "Clients come from other addresses", "every entry that the other user")
+	wants(t, err, rotator.KindMisconfigured, "at their own addresses too, and not on purpose", "that the other user has")
 	if fixes := rotator.FixesOf(err); len(fixes) != 2 || fixes[1].Note != fromElsewhere {
 		t.Errorf("%+v", fixes)
+	}
+	// No entry rejects anyone where the method is another.
+	for routine, code := range map[string]string{"auth_failed": "28000", "ClientAuthentication": "F0000"} {
+		err := wrapError(t.Context(), login, operation{phase: loggingIn}, &pgconn.PgError{Severity: "FATAL", Code: code,
+			Routine: routine, Message: "authentication failed"})
+		if fixes := rotator.FixesOf(err); len(fixes) < 2 || fixes[len(fixes)-1].Run != reload ||
+			fixes[len(fixes)-1].Note != "" {
+			t.Errorf("%s: %+v", routine, fixes)
+		}
 	}
 }

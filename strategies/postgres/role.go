@@ -648,10 +648,11 @@ func (s *session) createRoleRemedy(me role, other string, admin bool) rotator.Se
 			me.name)
 		reset.Note = "every rotation by this user needs its own privileges then"
 		says := rotator.Sentencef("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the "+
-			"setting role, so that what %[3]q itself may do does not count. To have it count, and not both: %[4]s)",
+			"setting role, so that what %[3]q itself may do does not count. To have it count, in place of that: %[4]s)",
 			me.name, missing, login, reset)
 		for i := range missing.Fixes {
-			missing.Fixes[i].For = fmt.Sprintf("or else, if it is to go on acting as role %q (not both)", me.name)
+			missing.Fixes[i].For = fmt.Sprintf("in place of RESET role, with all lines that say so, if user %q is to "+
+				"go on acting as role %q", login, me.name)
 		}
 		says.Fixes = append([]rotator.Fix{reset}, missing.Fixes...)
 		return says
