@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
@@ -137,6 +138,9 @@ func TestWhyTLSDoesNotHold(t *testing.T) {
 	}{
 		"expired": {as, x509.CertificateInvalidError{Reason: x509.Expired}, rotator.KindTLS,
 			"has expired or is not valid yet: renew it, and have the server read it again"},
+		"expired CA": {as, x509.CertificateInvalidError{Reason: x509.Expired, Cert: &x509.Certificate{IsCA: true,
+			Subject: pkix.Name{CommonName: "our CA"}}}, rotator.KindTLS,
+			`the CA certificate "CN=our CA" has expired or is not valid yet: give a current one in DATABASE_CA_FILE`},
 		"invalid": {as, x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, rotator.KindTLS,
 			"the TLS handshake failed"},
 		"not for the host": {as, x509.HostnameError{}, rotator.KindTLS, "not for db.example.com"},

@@ -264,11 +264,9 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 	apart := ""
 	for _, clone := range accountsOnly(c.clones) {
 		to := account{user: user, host: clone.host}
-		create := strategies.Fix(strategies.Login{}, c.createLike(to, clone))
-		create.For = ifDropped
-		if strings.Contains(create.Run, " "+anyCertificate) {
-			create.Note = "SHOW CREATE USER " + clone.String() + " shows which certificate that demands"
-		}
+		sql, note := createLike(c.mariadb, to, clone)
+		create := strategies.Fix(strategies.Login{}, sql)
+		create.For, create.Note = ifDropped, note
 		give, left, err := c.given(ctx, to, nil, "NONE", clone.account, "if it was dropped, and "+
 			strings.TrimPrefix(ifPair, "if "), "to give it what it had")
 		if err != nil {
@@ -280,34 +278,39 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 			give = []rotator.Fix{show}
 		}
 		for i, line := range give {
-			if c.mariadb && strings.HasPrefix(line.Run, "GRANT ") { // which else makes an account without a password
-				give[i].Run = "SET STATEMENT sql_mode = 'NO_AUTO_CREATE_USER' FOR " + line.Run
+			if c.mariadb && strings.HasPrefix(line.Run, "GRANT ") {
+				give[i].Run = makesNone + line.Run
 			}
 		}
 		lines, apart = append(append(lines, create), give...), apart+left
 	}
-	back := bringBack(user, c.clones)
+	back := bringBack(user, accountsOnly(c.clones))
 	back.Fixes = append(back.Fixes, lines...)
 	return c.errorf(rotator.KindNotFound, "%s: %s%s", noAccount(user), back, apart)
 }
+
+// makesNone has MariaDB grant nothing to an account that is not there, of which it else makes one without a password.
+const makesNone = "SET STATEMENT sql_mode = 'NO_AUTO_CREATE_USER' FOR "
 
 // anyCertificate is demanded in place of one whose name could end its constant.
 const anyCertificate = "REQUIRE X509"
 
 // createLike makes an account again with what its counterpart demands and is limited to: the next rotation makes that
-// one like it. The other's lock it gets too.
-func (s *session) createLike(to account, like accountRow) string {
+// one like it. note is what to know before it is run.
+func createLike(mariadb bool, to account, like accountRow) (sql, note string) {
 	by := "BY 'PASSWORD'"
 	switch plugin := like.plugin(); {
-	case s.mariadb && !slices.Equal(like.passwords(), []string{"mysql_native_password"}) && plugin != "":
+	case mariadb && !slices.Equal(like.passwords(), []string{"mysql_native_password"}) && plugin != "":
 		made := accountRow{plugins: like.passwords(), stored: make([]string, len(like.passwords()))}
 		by = "VIA " + made.via(func(string) string { return "PASSWORD('PASSWORD')" })
-	case !s.mariadb && plugin != "" && plugin != "caching_sha2_password":
+	case !mariadb && plugin != "": // the server's default may be another
 		by = "WITH " + plugin + " BY 'PASSWORD'"
 	}
-	sql := "CREATE USER " + to.String() + " IDENTIFIED " + by
+	sql = "CREATE USER " + to.String() + " IDENTIFIED " + by
+	var notes []string
 	if require := like.require; strings.ContainsFunc(require, otherwiseTyped) {
 		sql += " " + anyCertificate
+		notes = append(notes, "SHOW CREATE USER "+like.String()+" shows which certificate that demands")
 	} else if require != "REQUIRE NONE" {
 		sql += " " + require
 	}
@@ -320,6 +323,7 @@ func (s *session) createLike(to account, like accountRow) string {
 	}
 	if like.locked {
 		sql += " ACCOUNT LOCK"
+		notes = append(notes, "account "+like.String()+" is locked: leave ACCOUNT LOCK out unless that is on purpose")
 	}
 	for _, clause := range []string{like.expiry, like.rules["history"], like.rules["reuse"], like.rules["current"],
 		like.rules["attempts"]} {
@@ -327,7 +331,7 @@ func (s *session) createLike(to account, like accountRow) string {
 			sql += " " + clause
 		}
 	}
-	return sql
+	return sql, strings.Join(notes, "; ")
 }
 
 // readGrantsAhead asks for what the accounts of both may do, which is asked for whatever is done.

@@ -371,8 +371,18 @@ func (s *session) orRevoked(err error, from account, sql statement) error {
 	if !errors.As(err, &x) {
 		return err
 	}
-	name := strings.TrimSuffix(strings.TrimPrefix(sql.what, theRole), " WITH ADMIN OPTION")
-	take := rotator.NewFix(rotator.ByAdministrator, "REVOKE "+name+" FROM "+from.String())
+	name, admin := strings.CutSuffix(strings.TrimPrefix(sql.what, theRole), " WITH ADMIN OPTION")
+	if admin && !s.mariadb { // where no statement takes the option alone, and clients may need the role
+		x.grant.Note = fmt.Sprintf("if account %s is not meant to have the role, or not WITH ADMIN OPTION, REVOKE it; "+
+			"where its clients need the role, GRANT it again without", from)
+		x.error = denials{x}.err()
+		return x
+	}
+	what := name
+	if admin {
+		what = "ADMIN OPTION FOR " + name
+	}
+	take := rotator.NewFix(rotator.ByAdministrator, "REVOKE "+what+" FROM "+from.String())
 	take.For = notMeant(from)
 	if of, bad := (right{name: name}).role(); s.mariadb && bad == nil {
 		take.Note = "error 1698: those alone may, and may grant it, whom SELECT User, Host FROM mysql.roles_mapping " +

@@ -89,7 +89,8 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		mark = func(err error) error { return rotator.WithFix(err, "", says.Fixes...) }
 	case st.phase == securing && !isHangup(err):
 		kind, sentence = dial.ClassifyTLS(login, st.roots, err)
-		if cert := (x509.CertificateInvalidError{}); errors.As(err, &cert) && cert.Reason == x509.Expired {
+		if cert := (x509.CertificateInvalidError{}); errors.As(err, &cert) && cert.Reason == x509.Expired &&
+			cert.Cert != nil && !cert.Cert.IsCA && time.Now().After(cert.Cert.NotAfter) {
 			mark = func(err error) error { return rotator.WithFix(err, "", readAgain(login, st.product)) }
 		}
 	case errors.Is(err, errNotMySQL), errors.Is(err, mysql.ErrOldProtocol):
@@ -264,10 +265,6 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 		""+string(e.SQLState[:]))
 	if e.Number == 1044 && st.phase != querying && login.For != nil {
 		c.Text = strings.Replace(c.Text, asTheOther, asItsUsers, 1)
-		on := quoteIdent(strings.NewReplacer("_", `\_`, "%", `\%`).Replace(login.Database)) // of that name, no pattern
-		c.Lines = append(c.Lines, rotator.Fix{By: rotator.ByAdministrator, For: "if there is the database, with what " +
-			"SHOW GRANTS FOR each user of this secret shows on it in place of PRIVILEGES", Note: itsHost,
-			Run: "GRANT PRIVILEGES ON " + on + ".* TO {user}@`%` WITH GRANT OPTION"})
 	}
 	if st.phase == greeting && !c.Early { // nothing else is believed before credentials were sent
 		return dial.Cause{Kind: rotator.KindMisconfigured,
@@ -282,9 +279,31 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 		}
 	}
 	c.Before, c.Lines = typedFixes(c.Before, login.User), typedFixes(c.Lines, login.User)
+	if e.Number == 1044 && st.phase != querying && login.For != nil {
+		c.Lines = append(c.Lines, passedOn(login, st.product)...)
+	}
 	c.Fix = strings.ReplaceAll(c.Fix, twice, twiceTheLimit(e.Message, 0))
 	c.Fix = strings.ReplaceAll(c.Fix, ample, twiceTheLimit(e.Message, 1000))
 	return c
+}
+
+// passedOn gives a superuser a database to pass on. To an account that is not there, MariaDB may grant: it makes one
+// without a password.
+func passedOn(login strategies.Login, product string) []rotator.Fix {
+	hosts := rotator.NewFix(rotator.ByAdministrator, "SELECT Host FROM mysql.user WHERE User = "+typedText(login.User))
+	hosts.For = "to see for which hosts the superuser has accounts"
+	on := quoteIdent(strings.NewReplacer(`\`, `\\`, "_", `\_`, "%", `\%`).Replace(login.Database)) // no pattern
+	to := account{user: login.User, host: "HOST"}
+	sql := "GRANT PRIVILEGES ON " + on + ".* TO " + to.String() + " WITH GRANT OPTION"
+	if product == productMariaDB {
+		sql = makesNone + sql
+	}
+	grant := rotator.NewFix(rotator.ByAdministrator, sql)
+	grant.For = "if there is the database, with what SHOW GRANTS FOR each user of this secret shows on it in place " +
+		"of PRIVILEGES"
+	grant.Note = "in place of HOST, the one of these that is for the address of this function: an account for " +
+		"another may be another owner's"
+	return []rotator.Fix{hosts, grant}
 }
 
 // typedFixes are lines with the name of a user in them.

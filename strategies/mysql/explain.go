@@ -450,13 +450,23 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 		}
 	}
 	if len(own) == 0 {
-		then := "GRANT it what it had"
+		create, then := createStatement(login.User), "GRANT it what it had"
 		if partners = accountsOnly(partners); len(partners) > 0 {
 			then += ", which " + shownOf(partners[0])
 		}
+		if hasLike(login.User, partners) {
+			like, served := serving(partners, host)
+			if !served {
+				like = partners[0]
+			}
+			sql, note := createLike(m.mariadb, account{user: login.User, host: like.host}, like)
+			if create = sql; note != "" {
+				then += "; " + note
+			}
+		}
 		remedy := bringBack(login.User, partners)
 		return rotator.RejectionCause{Text: noAccount(login.User), Remedy: remedy.Text, Fixes: remedy.Fixes,
-			Reset: createStatement(login.User) +
+			Reset: create +
 				" -- where RENAME USER does not bring it back; then " + then}
 	}
 	if _, served := serving(slices.Concat(anonymous, own), host); !served && elsewhere == nil && !undecided(own, host) {
@@ -658,13 +668,22 @@ func noAccount(user string) string {
 }
 
 func bringBack(user string, clones []accountRow) rotator.Sentence {
-	had := "its deployment or a backup says"
+	had, create := "its deployment or a backup says", createStatement(user)
 	if len(clones) > 0 {
 		had = shownOf(clones[0])
 	}
+	if hasLike(user, clones) {
+		create = "CREATE USER it by the line below"
+	}
 	return rotator.Sentencef("if it was renamed, to one of %s, %s; if it was dropped, %s, %s, and GRANT it what it "+
-		"had, which %s; or correct the user name in the secret", allNames(), renameBack(user), createStatement(user),
+		"had, which %s; or correct the user name in the secret", allNames(), renameBack(user), create,
 		typedFor(user), had)
+}
+
+// hasLike says whether a user that is gone is an original whose clone has what it had: the next rotation makes the
+// clone like it.
+func hasLike(user string, others []accountRow) bool {
+	return len(others) > 0 && !strings.HasSuffix(user, cloneSuffix)
 }
 
 // shownOf says which statements show what the other of a pair had.

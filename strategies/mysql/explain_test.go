@@ -112,6 +112,40 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 	})
 }
 
+// TestADroppedOriginalIsSetBackAsItWas: with what its clone demands and is limited to, for the host that has.
+func TestADroppedOriginalIsSetBackAsItWas(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		s.run(t, "ALTER USER "+at(app.User).String()+" REQUIRE SSL WITH MAX_USER_CONNECTIONS 12",
+			"RENAME USER "+at(app.User).String()+" TO "+account{user: app.User, host: "127.0.0.%"}.String())
+		clone := s.ensure(t, pairOf(app.User))
+		s.run(t, "DROP USER "+account{user: app.User, host: "127.0.0.%"}.String(),
+			"ALTER USER "+account{user: clone.User, host: "127.0.0.%"}.String()+" ACCOUNT LOCK")
+		causes, err := engine().Explain(t.Context(), s.superuser(), app)
+		ok(t, err)
+		reset, remedy := causes[0].Reset, causes[0].Remedy
+		if !strings.Contains(remedy, "by the line below") || strings.Contains(remedy, "IDENTIFIED") ||
+			!strings.Contains(reset, "leave ACCOUNT LOCK out") {
+			t.Errorf("%s: %s", remedy, reset)
+		}
+		s.run(t, strings.ReplaceAll(reset, "PASSWORD'", app.Password.Reveal()+"'"))
+		was := func(user string) string {
+			return s.ask(t, "SELECT CONCAT_WS(' ', Host, ssl_type, max_user_connections) FROM mysql.user WHERE User = "+
+				quoteText(user))
+		}
+		if got := was(app.User); got != was(clone.User) {
+			t.Errorf("%s, want %s", got, was(clone.User))
+		}
+		// A clone is made again by the next rotation, from its original.
+		s.run(t, "DROP USER "+account{user: clone.User, host: "127.0.0.%"}.String())
+		causes, err = engine().Explain(t.Context(), s.superuser(), clone)
+		ok(t, err)
+		if plain := createStatement(clone.User); !strings.HasPrefix(causes[0].Reset, plain+" --") {
+			t.Errorf("%s, want %s", causes[0].Reset, plain)
+		}
+	})
+}
+
 // TestAnAnonymousAccountIsSeen, which comes before the account of the name.
 func TestAnAnonymousAccountIsSeen(t *testing.T) {
 	met := []accountRow{{account: account{user: "", host: "127.0.0.1"}}}

@@ -191,6 +191,30 @@ func TestARoleThatAnotherGranted(t *testing.T) {
 	})
 }
 
+// TestARoleGrantedWithAdminOption is not taken from an account that clients use for the sake of the option.
+func TestARoleGrantedWithAdminOption(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		role, app, boss := s.role(t), s.user(t), s.user(t, "SELECT, UPDATE ON mysql.*", "CREATE USER ON *.*")
+		s.run(t, "GRANT "+role+" TO "+at(app.User).String()+" WITH ADMIN OPTION")
+		_, err := engine().DryRunEnsureClone(t.Context(), boss, pairOf(app.User), password())
+		wants(t, err, rotator.KindPrivilege, "WITH ADMIN OPTION")
+		words := ""
+		for _, fix := range rotator.FixesOf(err) {
+			words += fix.Note
+			if strings.HasPrefix(fix.Run, "REVOKE ") {
+				s.run(t, fix.Run)
+			}
+		}
+		if !s.MariaDB && !strings.Contains(words, "GRANT it again without") {
+			t.Errorf("no word of the option: %v", rotator.FixesOf(err))
+		}
+		if grants := s.ask(t, "SHOW GRANTS FOR "+at(app.User).String()); !strings.Contains(grants, role) ||
+			s.MariaDB && strings.Contains(grants, "WITH ADMIN OPTION") {
+			t.Errorf("it is left with %s", grants)
+		}
+	})
+}
+
 // TestOnePasteGivesAllThatIsMissing: a superuser that may do next to nothing is told all that it lacks at once, and that
 // an administrator has to run it.
 func TestOnePasteGivesAllThatIsMissing(t *testing.T) {

@@ -436,8 +436,15 @@ func (s *session) noDatabase(ctx context.Context, database string, r accountRow,
 	remedy, err := s.opening(ctx, database, r, own, partners)
 	if len(rows) == 0 { // the superuser sees those that it may use
 		cause.Text += fmt.Sprintf(". There is no database %s that the superuser may see", quoteIdent(database))
-		remedy, err = rotator.Sentencef("correct dbname in the secret (SHOW DATABASES names those that there are), or "+
-			"bring that back; or, where an administrator sees it: %s", remedy), nil
+		says := rotator.Sentencef("correct dbname in the secret (SHOW DATABASES names those that there are), or " +
+			"bring that back")
+		if err == nil && remedy.Text != "" {
+			for i, f := range remedy.Fixes {
+				remedy.Fixes[i].For = strings.TrimSuffix("if an administrator sees that database, "+f.For, ", ")
+			}
+			says = rotator.Sentencef("%s; or, if an administrator sees that database: %s", says, remedy)
+		}
+		remedy, err = says, nil
 	} else {
 		cause.Text += fmt.Sprintf(". It has no privilege on the database %s", quoteIdent(database))
 	}

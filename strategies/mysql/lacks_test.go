@@ -92,6 +92,11 @@ func TestADatabaseThatTheSuperuserMayNotSee(t *testing.T) {
 		if i < 0 {
 			t.Fatalf("no line: %s: %v", cause.Remedy, cause.Fixes)
 		}
+		for _, f := range cause.Fixes {
+			if !strings.HasPrefix(f.For, "if an administrator sees that database") {
+				t.Errorf("%s: %s", f.For, f.Run)
+			}
+		}
 		s.run(t, cause.Fixes[i].Run)
 		s.alike(t, at(clone.User), at(app.User))
 	})

@@ -196,7 +196,9 @@ func TestTLSExpired(t *testing.T) {
 // TestASuperuserThatMayNotUseTheDatabase is given what it has to pass on.
 func TestASuperuserThatMayNotUseTheDatabase(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
-		db, boss := s.NewDatabase(t), s.user(t)
+		db, boss := s.NewDatabase(t)+`\a_%`, s.user(t)
+		s.run(t, "CREATE DATABASE "+quoteIdent(db))
+		defer s.run(t, "DROP DATABASE "+quoteIdent(db))
 		boss.Database, boss.For = db, &strategies.Holding{}
 		err := engine().Ping(t.Context(), boss)
 		wants(t, err, rotator.KindMisconfigured, "WITH GRANT OPTION what the users of this secret have")
@@ -204,10 +206,22 @@ func TestASuperuserThatMayNotUseTheDatabase(t *testing.T) {
 			t.Error(err)
 		}
 		i := slices.IndexFunc(rotator.FixesOf(err), func(f rotator.Fix) bool { return strings.Contains(f.Run, "PRIVILEGES") })
-		if i < 0 {
+		if i < 1 {
 			t.Fatalf("no line of %v", rotator.FixesOf(err))
 		}
-		s.run(t, strings.Replace(rotator.FixesOf(err)[i].Run, "PRIVILEGES", "SELECT", 1))
+		if hosts := s.ask(t, rotator.FixesOf(err)[i-1].Run); hosts != "%" {
+			t.Errorf("its hosts: %s", hosts)
+		}
+		grant := strings.Replace(rotator.FixesOf(err)[i].Run, "PRIVILEGES", "SELECT", 1)
+		admin, err := s.Admin(t.Context())
+		ok(t, err)
+		defer admin.Close()
+		_, err = admin.ExecContext(t.Context(), "SET SESSION sql_mode = ''")
+		ok(t, err)
+		if _, err = admin.ExecContext(t.Context(), strings.Replace(grant, "HOST", "10.9.9.9", 1)); err == nil {
+			t.Error("an account without a password was made")
+		}
+		s.run(t, strings.Replace(grant, "HOST", "%", 1))
 		ok(t, engine().Ping(t.Context(), boss))
 		boss.For = nil
 		s.run(t, "REVOKE ALL PRIVILEGES, GRANT OPTION FROM "+at(boss.User).String())
