@@ -673,7 +673,7 @@ func bringBack(user string, clones []accountRow) rotator.Sentence {
 		had = shownOf(clones[0])
 	}
 	if hasLike(user, clones) {
-		create = "CREATE USER it by the line below"
+		create = "CREATE USER it by the line that status prints"
 	}
 	return rotator.Sentencef("if it was renamed, to one of %s, %s; if it was dropped, %s, %s, and GRANT it what it "+
 		"had, which %s; or correct the user name in the secret", allNames(), renameBack(user), create,
