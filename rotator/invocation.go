@@ -137,7 +137,9 @@ func (v *invocation) verifyAgain(ctx context.Context, current, pending secret.Do
 		last := waits[n-1]
 		waits = append(slices.Clone(waits), 3*last, 9*last)
 	}
-	proven := func(err error) bool { return isAccepted(err) && !v.switchesAccount(pending) }
+	proven := func(err error) bool { // only of a value that was compared with AWSCURRENT
+		return isAccepted(err) && !current.IsZero() && !v.switchesAccount(pending)
+	}
 	passes := func(err error, n int) bool {
 		if proven(err) {
 			return false
