@@ -130,7 +130,7 @@ func TestAnEditIsNamedBeforeItIsLost(t *testing.T) {
 		text := d.Text()
 		if d.Action != rotator.ActionFinish || strings.Contains(text, "the version that is AWSCURRENT now has another") != (c.lost != "") ||
 			!strings.Contains(text, c.lost) || strings.Contains(text, "far") || strings.Contains(text, "crimson") ||
-			strings.Contains(text, `jq -cs '.[0] + {"password": .[1]["password"]}'`) != (c.lost != "") {
+			strings.Contains(text, `jq -ces 'if length == 2 then .[0] + {"password": .[1]["password"]} else `) != (c.lost != "") {
 			t.Errorf("%s: %s", name, text)
 		}
 		s.out.Reset()
@@ -157,7 +157,7 @@ func TestATargetEditedAfterSetSecret(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			const keeps = `jq -cs '.[0] + {"password": .[1]["password"]}' | aws secretsmanager put-secret-value `
+			const keeps = `jq -ces 'if length == 2 then .[0] + {"password": .[1]["password"]} else error("a version was not read") end' | aws secretsmanager put-secret-value `
 			if d.Action != rotator.ActionResetPassword || !strings.HasPrefix(d.Reason, "AWSCURRENT is rejected. AWSPENDING is for another target") ||
 				len(d.Fixes) == 0 || !strings.Contains(d.Fixes[0].Run, keeps) || strings.Contains(d.Text(), "which is lost when the label moves") {
 				t.Errorf("%s was edited, limits %t: %s", name, limits, d.Text())
@@ -186,7 +186,7 @@ func TestAnEditIsKeptWithItsCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const keeps = `jq -cs '.[0] + {"password": .[1]["password"], "url": .[1]["url"]}'`
+	const keeps = `jq -ces 'if length == 2 then .[0] + {"password": .[1]["password"], "url": .[1]["url"]} else `
 	if text := d.Text(); !strings.Contains(text, "another reader_host, which is lost") || !strings.Contains(text, keeps) {
 		t.Error(text)
 	}

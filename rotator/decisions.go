@@ -252,10 +252,11 @@ const byHand = "AWSCURRENT works and AWSPENDING is of no use, but these logins w
 
 // decisionTable is the table of decisions, read from the top; the last row fits everything.
 // What it never does:
-//   - move AWSCURRENT to a version that was not seen to log in. One exception: AWSCURRENT is rejected, and a superuser
-//     sees that the password of the other version is the one set, while its user is blocked. AWSCURRENT is of no use
-//     then, whatever is done; and its clients, which go on trying, have the user blocked again as often as it is
-//     unlocked. In this order it ends: the label moves, clients read what is right, the user is unlocked;
+//   - move AWSCURRENT to a version that was not seen to log in. One exception: AWSCURRENT is rejected, and
+//     the password of the other version is the one set, as a superuser sees, or as the database says that
+//     accepts it, while no login by it succeeds. AWSCURRENT is of no use then, whatever is done; and its
+//     clients, which go on trying, have the user blocked again as often as it is unlocked. In this order it
+//     ends: the label moves, clients read what is right, the user is unlocked;
 //   - move AWSCURRENT away from a version that logs in, unless it is to complete a
 //     rotation of which both passwords work;
 //   - remove AWSPENDING while a setSecret might yet make its password the only one

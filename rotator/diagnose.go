@@ -354,12 +354,12 @@ func isPartly(err error) bool {
 	return errors.As(err, &p)
 }
 
-// explain has a superuser look why AWSCURRENT is rejected, unless AWSPENDING works: after setSecret that is as
-// expected. What no password mends is said so of every version of that user, also of one that was not tested. That
-// one is rejected where the superuser sees another password, and tested where it sees this one, which locks nothing.
-// Where the server itself has said what blocks a login, three things are news: that the password is another; of a
-// version beside AWSCURRENT, that it is the one set; and what is to be run where the server's answer lets guess, or
-// something else is, as for an account for another host.
+// explain has a superuser look why AWSCURRENT is rejected, unless AWSPENDING's password is accepted: after
+// setSecret that is as expected. What no password mends is said so of every version of that user, also of one that
+// was not tested. That one is rejected where the superuser sees another password, and tested where it sees this
+// one, which locks nothing. Where the server itself has said what blocks a login, three things are news: that the
+// password is another; of a version beside AWSCURRENT, that it is the one set; and what is to be run where the
+// server's answer lets guess, or something else is, as for an account for another host.
 func (c *diagnoser) explain(ctx context.Context) {
 	current, pending, previous := c.labeledVersions()
 	explainer, ok := c.Strategy.(LoginExplainer)
@@ -372,7 +372,8 @@ func (c *diagnoser) explain(ctx context.Context) {
 			ids, values = append(ids, id), append(values, l.value)
 		}
 	}
-	if !ok || !slices.Contains(ids, current) || c.probes[pending].state == CredentialWorks {
+	if !ok || !slices.Contains(ids, current) || c.probes[pending].state == CredentialWorks ||
+		isAccepted(c.probes[pending].err) {
 		return
 	}
 	r := c.rotationWithoutLog(c.probes[current].value, secret.Document{})
@@ -566,14 +567,15 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 		c.probes[id] = l
 		return
 	}
+	current := c.meta.VersionWithLabel(LabelCurrent)
 	l.tried, l.detail = true, ""
 	l.err = c.Strategy.Verify(ctx, c.rotationWithoutLog(place, l.value))
 	var login LoginError
 	switch kind := KindOf(l.err); {
 	case l.err == nil:
 		l.state = CredentialWorks
-	case isAccepted(l.err) && id != c.meta.VersionWithLabel(LabelCurrent):
-		l.state = CredentialRight // AWSCURRENT has its own rows: to mend what ends the login
+	case isAccepted(l.err) && id != current && c.probes[current].state != CredentialWorks:
+		l.state = CredentialRight // where clients need another: else to mend what ends the login comes first
 	case kind == KindLoginRejected:
 		l.state = CredentialRejected
 	case kind == KindPrivilege:
@@ -941,8 +943,8 @@ func (c *diagnoser) compareEdited(ctx context.Context) {
 	untried := current.state == CredentialRejected && l.state == CredentialOtherTarget &&
 		current.value.Text("username") == l.value.Text("username") &&
 		(previous == "" || c.probes[previous].state == CredentialRejected) // else that comes first
-	if pending == id || l.state != CredentialWorks && !untried || current.state == CredentialWorks ||
-		current.value.IsZero() || l.value.IsZero() {
+	if pending == id || l.state != CredentialWorks && l.state != CredentialRight && !untried ||
+		current.state == CredentialWorks || current.value.IsZero() || l.value.IsZero() {
 		return
 	}
 	lost, next := c.lostWithMove(ctx, current.value, l.value)
@@ -963,13 +965,14 @@ func (c *diagnoser) compareEdited(ctx context.Context) {
 	}
 	var rotated []string
 	for _, key := range slices.Sorted(slices.Values(current.value.ChangedKeys(next))) {
-		if strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+		if strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != "" {
 			return // it would end a quote
 		}
 		rotated = append(rotated, fmt.Sprintf("%q: .[1][%[1]q]", key))
 	}
 	c.noteFix(pending, "", []Fix{{By: ByShell, Turn: turn, For: when,
-		Run: "{ " + read(id) + "; " + read(pending) + "; } | jq -cs '.[0] + {" + strings.Join(rotated, ", ") + "}' | " +
+		Run: "{ " + read(id) + "; " + read(pending) + "; } | jq -ces 'if length == 2 then .[0] + {" +
+			strings.Join(rotated, ", ") + "} else error(\"a version was not read\") end' | " +
 			fmt.Sprintf("aws secretsmanager put-secret-value --secret-id %s --secret-string file:///dev/stdin",
 				ShellWord(c.meta.ARN))}})
 }
@@ -980,11 +983,11 @@ func (c *diagnoser) warnOfEdit() {
 	id, pending, _ := c.labeledVersions()
 	current, l := c.probes[id], c.probes[pending]
 	if pending == id || current.state != CredentialUnknown || !causes("host", current.err) || l.value.IsZero() ||
-		isCopy(l.value, current.value) {
+		isCopy(l.value, current.value) || l.value.Text("username") != current.value.Text("username") {
 		return
 	}
 	c.note(pending, "it may have the password that is set: keep its label. If AWSCURRENT is edited, and rejected "+
-		"after that, status says how to store it with this password")
+		"after that, store it with this password")
 }
 
 // compareStale says of an AWSPENDING that was not made from an AWSCURRENT that works in what it differs from one that

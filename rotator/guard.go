@@ -116,7 +116,6 @@ func checkLabelRoom(m Metadata) error {
 
 // ownLabels says how many labels of its owner's a secret has too many for a rotation, and how some are removed.
 func ownLabels(m Metadata) (fixes []Fix, tooMany int) {
-	const shown = 2 // no more can be too many: AWSCURRENT is there
 	var own [][2]string
 	for id, labels := range m.Labels {
 		for _, l := range labels {
@@ -126,13 +125,14 @@ func ownLabels(m Metadata) (fixes []Fix, tooMany int) {
 		}
 	}
 	slices.SortFunc(own, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	tooMany = len(own) + 3 - maxLabels
+	fixes = []Fix{{By: ByShell, For: beforeMoving + "to see all labels",
+		Run: "aws secretsmanager describe-secret --secret-id " + ShellWord(m.ARN) + " --query VersionIdsToStages"}}
 	for _, l := range own {
-		if len(fixes) < shown && ShellWord(l[0]) == l[0] && !strings.HasPrefix(l[0], "-") {
+		if len(fixes) <= tooMany && ShellWord(l[0]) == l[0] && !strings.HasPrefix(l[0], "-") {
 			fixes = append(fixes, Fix{By: ByShell, For: beforeMoving + "if nothing needs label " + l[0] +
 				", to remove it", Run: LabelMove{Label: l[0], From: l[1]}.cliCommand(m.ARN)})
 		}
 	}
-	fixes = append(fixes, Fix{By: ByShell, For: beforeMoving + "to see all labels",
-		Run: "aws secretsmanager describe-secret --secret-id " + ShellWord(m.ARN) + " --query VersionIdsToStages"})
-	return fixes, len(own) + 3 - maxLabels
+	return fixes, tooMany
 }

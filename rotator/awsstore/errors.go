@@ -78,8 +78,9 @@ func classify(operation, secretID, code, text string) (rotator.Kind, rotator.Sen
 			"KEY-ARN", rotator.ShellWord(secretID))
 	case name == "InvalidRequest" && strings.Contains(text, "marked for deletion"):
 		restore := inShell("aws secretsmanager restore-secret --secret-id %s", secretID)
-		restore.For = "if clients use it, to restore it, then status again"
-		return rotator.KindConflict, rotator.Sentencef("restore the secret, if clients use it: %s", restore)
+		restore.For = "if it is used, as a superuser's is by rotations, to restore it, then status again"
+		return rotator.KindConflict, rotator.Sentencef("restore the secret, if it is used, as a superuser's is by "+
+			"rotations: %s", restore)
 	case name == "InvalidRequest":
 		return rotator.KindConflict, none
 	case name == "DecryptionFailure", name == "EncryptionFailure":

@@ -72,6 +72,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	switch {
 	case errors.As(err, &server):
 		c = causeOf(login, st, server)
+		c.Accepted = c.Accepted && !saidByProxy(server) // which judges passwords by what it knows itself
 		kind, sentence = c.Kind, c.Sentence(login, quoteIdent, st.remedy)
 		if login.For != nil { // a superuser's, which the secret that rotates has no version for
 			sentence = strings.ReplaceAll(sentence, namedIn(ofVersion, login.User), "AWSCURRENT of its secret")

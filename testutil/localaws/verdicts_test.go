@@ -1906,12 +1906,38 @@ var scenes = map[string]func(*scene){
 		s.only("mariadb")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		right := s.holder(s.arn, "AWSCURRENT").Password
-		s.exec("INSTALL SONAME 'auth_parsec'", "INSTALL SONAME 'auth_ed25519'")
-		s.say("ALTER USER %u@'%' IDENTIFIED VIA parsec USING PASSWORD('%p')", s.user, s.canary())
+		s.parsec(s.user, right)
 		s.says = "Clients that can give it log in as before"
-		s.names, s.fix = "if the server has ed25519", func() {
-			s.exec(strings.ReplaceAll(s.lines("ALTER USER ")[0], "'PASSWORD'", "'"+right+"'"))
-		}
+	},
+	"the password is another's, and the clone of AWSPENDING is locked": func(s *scene) {
+		s.my()
+		s.alternating()
+		s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), s.value(s.user+"_clone", s.has(s.user+"_clone")))
+		s.say(s.dialect().lock, s.user+"_clone", "")
+	},
+	"the clone's password is another's, and the original is locked": func(s *scene) {
+		s.my()
+		s.alternating()
+		s.has(s.user + "_clone")
+		s.stuck(aws.Bool(true), s.value(s.user, s.has(s.user)), s.value(s.user+"_clone", s.canary()), awsemu.Value{})
+		s.say(s.dialect().lock, s.user, "")
+	},
+	"the password is another's, and the clone of AWSPENDING logs in by parsec": func(s *scene) {
+		s.only("mariadb")
+		s.alternating()
+		s.has(s.user)
+		right := s.has(s.user + "_clone")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), s.value(s.user+"_clone", right))
+		s.parsec(s.user+"_clone", right)
+	},
+	"the clone's password is another's, and the original logs in by parsec": func(s *scene) {
+		s.only("mariadb")
+		s.alternating()
+		s.has(s.user + "_clone")
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), s.value(s.user, right), s.value(s.user+"_clone", s.canary()), awsemu.Value{})
+		s.parsec(s.user, right)
 	},
 	"the original may not use the database any more": func(s *scene) {
 		s.my()
@@ -2370,6 +2396,17 @@ func (s *scene) socket() {
 	}
 	s.db.Exec(s.t.Context(), "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'") //nolint:errcheck // it may be there
 	s.say("ALTER USER %u@'%' IDENTIFIED WITH auth_socket", s.user, "")
+}
+
+// parsec has a user log in by a method that this function does not have, until a person sets a password by one that it
+// has.
+func (s *scene) parsec(user, right string) {
+	s.t.Helper()
+	s.exec("INSTALL PLUGIN IF NOT EXISTS parsec SONAME 'auth_parsec'", "INSTALL PLUGIN IF NOT EXISTS ed25519 SONAME 'auth_ed25519'")
+	s.say("ALTER USER %u@'%' IDENTIFIED VIA parsec USING PASSWORD('%p')", user, s.canary())
+	s.names, s.fix = "if the server has ed25519", func() {
+		s.exec(strings.ReplaceAll(s.lines("ALTER USER ")[0], "'PASSWORD'", "'"+right+"'"))
+	}
 }
 
 // brokenPair makes one whose clone is in use. After each statement about the original it is rotated, which may fail.
