@@ -105,17 +105,6 @@ const maxLabels = 20
 // checkLabelRoom refuses a secret whose own labels leave no room for those of a rotation. The last comes when
 // AWSCURRENT moves, for the version that it leaves, which would go on naming a password that setSecret has replaced.
 func checkLabelRoom(m Metadata) error {
-	fixes, tooMany := ownLabels(m)
-	if tooMany <= 0 {
-		return nil
-	}
-	return WithFix(fmt.Errorf("secret: %w: its own staging labels are %d too many: a secret can have %d, and a "+
-		"rotation needs AWSCURRENT, AWSPENDING and AWSPREVIOUS. At its end AWSCURRENT could not move. Remove as many "+
-		"of your own that nothing needs", KindMisconfigured, tooMany, maxLabels), "", fixes...)
-}
-
-// ownLabels says how many labels of its owner's a secret has too many for a rotation, and how some are removed.
-func ownLabels(m Metadata) (fixes []Fix, tooMany int) {
 	var own [][2]string
 	for id, labels := range m.Labels {
 		for _, l := range labels {
@@ -124,9 +113,12 @@ func ownLabels(m Metadata) (fixes []Fix, tooMany int) {
 			}
 		}
 	}
+	tooMany := len(own) + 3 - maxLabels
+	if tooMany <= 0 {
+		return nil
+	}
 	slices.SortFunc(own, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
-	tooMany = len(own) + 3 - maxLabels
-	fixes = []Fix{{By: ByShell, For: beforeMoving + "to see all labels",
+	fixes := []Fix{{By: ByShell, For: beforeMoving + "to see all labels",
 		Run: "aws secretsmanager describe-secret --secret-id " + ShellWord(m.ARN) + " --query VersionIdsToStages"}}
 	for _, l := range own {
 		if len(fixes) <= tooMany && ShellWord(l[0]) == l[0] && !strings.HasPrefix(l[0], "-") {
@@ -134,5 +126,7 @@ func ownLabels(m Metadata) (fixes []Fix, tooMany int) {
 				", to remove it", Run: LabelMove{Label: l[0], From: l[1]}.cliCommand(m.ARN)})
 		}
 	}
-	return fixes, tooMany
+	return WithFix(fmt.Errorf("secret: %w: its own staging labels are %d too many: a secret can have %d, and a "+
+		"rotation needs AWSCURRENT, AWSPENDING and AWSPREVIOUS. At its end AWSCURRENT could not move. Remove as many "+
+		"of your own that nothing needs", KindMisconfigured, tooMany, maxLabels), "", fixes...)
 }

@@ -26,7 +26,7 @@ func (s *Store) remedy(ctx context.Context, operation, secretID, message string,
 	if d.OfSecretPolicy() {
 		err = rotator.WithFix(err, "", policyFixes(secretID)...)
 	}
-	if d.Explicit && d.Layer == "identity-based policy" {
+	if d.DeniesIdentity() {
 		err = rotator.WithFix(err, "", roleFixes(permissions.RoleOf(d.Principal))...)
 	}
 	return err
