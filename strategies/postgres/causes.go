@@ -81,7 +81,9 @@ func Causes() []dial.Cause {
 			Fix:  "ALTER ROLE {user} LOGIN", Note: notLocked},
 		{Codes: []string{"28000"}, During: withoutTLS, From: []string{"ClientAuthentication"}, Kind: rotator.KindTLS,
 			OfAccount: true,
-			Text:      `the server takes connections with TLS only, or none from here at all: remove "ssl": false from the secret`},
+			Text: `pg_hba.conf does not let this user in from here without TLS: remove "ssl": false from the secret. ` +
+				"Or, where one of its entries rejects it (reject) or none is for it with TLS either, correct that. " +
+				fromElsewhere + hba, Lines: rejects},
 		{Codes: []string{"28000"}, During: login, From: []string{"ClientAuthentication"},
 			Kind: rotator.KindMisconfigured, Retry: dial.RetryPerhaps,
 			Text: "pg_hba.conf does not let this user in from here: it needs an entry with scram-sha-256 for this " +

@@ -164,6 +164,14 @@ func TestAClientThatAnEntryTurnsAway(t *testing.T) {
 	if fixes := rotator.FixesOf(err); len(fixes) != 2 || fixes[1].Note != fromElsewhere {
 		t.Errorf("%+v", fixes)
 	}
+	// Without TLS nothing tells an entry that rejects all from one that is for TLS alone.
+	login.TLS.Disabled = true
+	err = wrapError(t.Context(), login, operation{phase: loggingIn}, &pgconn.PgError{Severity: "FATAL", Code: "28000",
+		Routine: "ClientAuthentication", Message: "pg_hba.conf rejects connection"})
+	wants(t, err, rotator.KindTLS, `remove "ssl": false`, "where one of its entries rejects it")
+	if fixes := rotator.FixesOf(err); len(fixes) != 2 || fixes[1].Run != reload {
+		t.Errorf("%+v", fixes)
+	}
 	// No entry rejects anyone where the method is another.
 	for routine, code := range map[string]string{"auth_failed": "28000", "ClientAuthentication": "F0000"} {
 		err := wrapError(t.Context(), login, operation{phase: loggingIn}, &pgconn.PgError{Severity: "FATAL", Code: code,
