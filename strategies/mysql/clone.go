@@ -306,32 +306,62 @@ func createLike(mariadb bool, to account, like accountRow) (sql, note string) {
 	case !mariadb && plugin != "": // the server's default may be another
 		by = "WITH " + plugin + " BY 'PASSWORD'"
 	}
-	sql = "CREATE USER " + to.String() + " IDENTIFIED " + by
+	sql = "CREATE USER " + to.String() + " IDENTIFIED " + by + typedAll(like.clauses())
 	var notes []string
-	if require := like.require; strings.ContainsFunc(require, otherwiseTyped) {
-		sql += " " + anyCertificate
+	if strings.ContainsFunc(like.require, otherwiseTyped) {
 		notes = append(notes, "SHOW CREATE USER "+like.String()+" shows which certificate that demands")
-	} else if require != "REQUIRE NONE" {
-		sql += " " + require
-	}
-	with := " WITH"
-	limits := strings.Fields(like.limits)
-	for pair := range slices.Chunk(limits[min(1, len(limits)):], 2) {
-		if strings.Trim(pair[1], "0.") != "" {
-			sql, with = sql+with+" "+strings.Join(pair, " "), ""
-		}
 	}
 	if like.locked {
 		sql += " ACCOUNT LOCK"
 		notes = append(notes, "account "+like.String()+" is locked: leave ACCOUNT LOCK out unless that is on purpose")
 	}
-	for _, clause := range []string{like.expiry, like.rules["history"], like.rules["reuse"], like.rules["current"],
-		like.rules["attempts"]} {
-		if clause != "" && !strings.HasSuffix(clause, " DEFAULT") && clause != noAttempts {
-			sql += " " + clause
+	return sql, strings.Join(notes, "; ")
+}
+
+// clauses are what an account demands, each of its limits, and its rules of passwords; "": as all have it that were
+// given no other.
+func (r accountRow) clauses() []string {
+	all := []string{r.require}
+	limits := strings.Fields(r.limits)
+	for pair := range slices.Chunk(limits[min(1, len(limits)):], 2) {
+		all = append(all, strings.Join(pair, " "))
+	}
+	all = append(all, r.expiry, r.rules["history"], r.rules["reuse"], r.rules["current"], r.rules["attempts"])
+	for i, c := range all {
+		if c == "REQUIRE NONE" || c == noAttempts || strings.HasSuffix(c, " DEFAULT") ||
+			strings.HasPrefix(c, "MAX_") && strings.HasSuffix(strings.TrimRight(c, "0."), " ") {
+			all[i] = ""
 		}
 	}
-	return sql, strings.Join(notes, "; ")
+	return all
+}
+
+// typedAll are clauses as people type them.
+func typedAll(clauses []string) (text string) {
+	with := " WITH"
+	for _, c := range clauses {
+		switch {
+		case c == "":
+			continue
+		case strings.HasPrefix(c, "REQUIRE ") && strings.ContainsFunc(c, otherwiseTyped):
+			c = anyCertificate
+		case strings.HasPrefix(c, "MAX_"):
+			text, with = text+with, ""
+		}
+		text += " " + c
+	}
+	return text
+}
+
+// lost are the clauses of a clone in whose place its original has none, or demands less.
+func lost(original, clone accountRow) string {
+	clauses := clone.clauses()
+	for i, c := range original.clauses() {
+		if c != "" && !(c == "REQUIRE SSL" && clauses[i] != "") || c == clauses[i] {
+			clauses[i] = ""
+		}
+	}
+	return typedAll(clauses)
 }
 
 // readGrantsAhead asks for what the accounts of both may do, which is asked for whatever is done.
@@ -810,6 +840,9 @@ func (s *session) defaultRoleStatement(of account, role string) string {
 	return "SET DEFAULT ROLE " + role + word + of.String()
 }
 
+// identified says by which plugins an account has passwords.
+func identified(r accountRow) string { return "IDENTIFIED WITH " + strings.Join(r.passwords(), " OR ") }
+
 // copyAttributes emits what differs and no more: older servers do not know all of it.
 func (c *cloneSync) copyAttributes(ctx context.Context, original, clone accountRow) error {
 	var clauses []string
@@ -898,11 +931,21 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 		}
 		if c.inUse() {
 			for _, is := range [][2]string{{"DEFAULT ROLE " + wantRole, "DEFAULT ROLE " + haveRole},
-				{original.limits, clone.limits}} {
+				{original.limits, clone.limits}, {identified(original), identified(clone)}} {
 				if is[0] != is[1] {
 					warnings = append(warnings, strategies.Warn("%s has %s, and %s, which clients use now, has %s: "+
 						"they get the former with the next rotation", original, is[0], clone, is[1]))
 				}
+			}
+		}
+		if ok {
+			then := "and the next rotation takes it away"
+			if c.inUse() {
+				then = "which clients lack after the next rotation; the one after that takes it away"
+			}
+			if clauses := lost(original, clone); clauses != "" {
+				warnings = append(warnings, strategies.Warn("%s lacks what %s has, %s:%s. If it is to stay, as where "+
+					"the former was made again, ALTER USER %[1]s%[4]s", original, clone, then, clauses))
 			}
 		}
 		if ok && c.inUse() {

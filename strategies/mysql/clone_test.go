@@ -595,6 +595,53 @@ func TestWhatTheOriginalDemandsByThen(t *testing.T) {
 	})
 }
 
+// TestAnOriginalThatWasMadeAgainWithLess: what its clone would lose is told on the turn of either, with the line by which
+// that stays, and what the original has of its own is not.
+func TestAnOriginalThatWasMadeAgainWithLess(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app := s.user(t)
+		pair := pairOf(app.User)
+		pair.Possession = possessed
+		lost := func(turn strategies.Pair) string {
+			warnings, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), turn, password())
+			ok(t, err)
+			return texts(warnings)
+		}
+		grant := "GRANT SELECT ON " + db + ".* TO " + at(app.User).String()
+		s.run(t, grant)
+		s.ensure(t, pair)
+		had := " REQUIRE SSL WITH MAX_USER_CONNECTIONS 70 PASSWORD EXPIRE INTERVAL 90 DAY"
+		made := " IDENTIFIED VIA unix_socket OR mysql_native_password USING PASSWORD('" + app.Password.Reveal() + "')"
+		if !s.MariaDB {
+			had += " PASSWORD HISTORY 3 PASSWORD REUSE INTERVAL 2 DAY PASSWORD REQUIRE CURRENT FAILED_LOGIN_ATTEMPTS 7 " +
+				"PASSWORD_LOCK_TIME 2"
+			made = " IDENTIFIED WITH sha256_password BY '" + app.Password.Reveal() + "'"
+		}
+		s.run(t, "ALTER USER "+at(pair.Clone).String()+had)
+		for _, turn := range []strategies.Pair{pair, back(pair)} {
+			s.run(t, "DROP USER "+at(app.User).String(), "CREATE USER "+at(app.User).String()+made, grant)
+			all := lost(turn)
+			_, line, _ := strings.Cut(all, "the former was made again, ")
+			line, _, _ = strings.Cut(line, "; ")
+			if line != "ALTER USER "+at(app.User).String()+had {
+				t.Fatalf("%q: %s", line, all)
+			}
+			if !s.MariaDB && turn.Target == pair.Original &&
+				!strings.Contains(all, "has IDENTIFIED WITH sha256_password, and ") {
+				t.Errorf("nothing of the plugin: %s", all)
+			}
+			s.run(t, line)
+			for _, own := range []string{"", " WITH MAX_USER_CONNECTIONS 5 PASSWORD EXPIRE INTERVAL 30 DAY"} {
+				s.run(t, "ALTER USER "+at(app.User).String()+" REQUIRE SSL"+own)
+				if all := lost(turn); strings.Contains(all, "made again") {
+					t.Errorf("nothing is lost: %s", all)
+				}
+			}
+		}
+	})
+}
+
 // TestHostsThatAreLockedOut: the clone has no account for a host that one of the original's locks out.
 func TestHostsThatAreLockedOut(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
