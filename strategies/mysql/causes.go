@@ -269,7 +269,7 @@ func Causes() []dial.Cause {
 
 		// The new password, and the one in use.
 		{Codes: []string{"3638"}, Kind: rotator.KindPasswordPolicy, Public: true, Text: reused},
-		{Codes: []string{"1819"}, Says: []string{"password_reuse_check"}, Kind: rotator.KindPasswordPolicy,
+		{Codes: []string{"1819"}, Says: []string{reuseCheck}, Kind: rotator.KindPasswordPolicy,
 			Public: true, Text: reused},
 		{Codes: []string{"1819"}, Kind: rotator.KindPasswordPolicy, Public: true, Text: policy},
 		{Codes: []string{"4165"}, Kind: rotator.KindPasswordPolicy, Text: policy},

@@ -204,6 +204,9 @@ func attemptsWarning(a account, n int) strategies.Warning {
 // simpleCheck is MariaDB's own plugin that judges passwords. What it wants can be read.
 const simpleCheck = "simple_password_check"
 
+// reuseCheck is the one that refuses what was set before.
+const reuseCheck = "password_reuse_check"
+
 // passwordJudges asks MariaDB for its plugins that judge passwords, and what else policyCaveats says.
 const passwordJudges = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'),
   @@GLOBAL.max_password_errors
@@ -255,10 +258,18 @@ func (s *session) policyCaveats(ctx context.Context, sample secret.Password, ano
 		plugins = slices.DeleteFunc(plugins, func(p string) bool { return p == simpleCheck })
 	}
 	if len(plugins) > 0 {
-		all = append(all, strategies.Warning{Unknown: true,
+		w := strategies.Warning{Unknown: true,
 			Text: fmt.Sprintf("new passwords are judged by %s, which MariaDB does only when one is really set: "+
 				"whether it takes the next one is not known. See that the function's password settings satisfy it",
-				strings.Join(plugins, ", "))})
+				strings.Join(plugins, ", "))}
+		if slices.Contains(plugins, reuseCheck) { // it is shown beside a retry, too
+			show := s.fix("SHOW GLOBAL VARIABLES LIKE '" + reuseCheck + "_interval'")
+			show.For = "to see for how many days " + reuseCheck + " refuses a password that was used (0: for ever)"
+			show.Note = "if setSecret says that the user had AWSPENDING's password before, no retry helps: cancel " +
+				"rotation, then run status again"
+			w.Fixes = []rotator.Fix{show}
+		}
+		all = append(all, w)
 	}
 	return all, s.checkUnlogged(ctx)
 }
