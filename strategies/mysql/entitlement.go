@@ -118,6 +118,9 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 		c.pair.Possession, pair.Possession = asked, c.byLogin(asked, next)
 	}
 	if err := pair.CheckEntitled(ctx, seen); err != nil { // before a line is printed that gives the account anything
+		if seen.Others != nil {
+			err = c.orRenamed(err, others())
+		}
 		return rotator.WithFix(err, "", look...)
 	}
 	return c.checkWanted(ctx)
@@ -202,11 +205,12 @@ func (c *cloneSync) checkStrays(ctx context.Context, holds func(secret.Password)
 	if proof == nil || len(strays) == 0 {
 		return nil
 	}
-	return strategies.NotEntitled("user %q has several accounts, and %s has another password than the others of the "+
-		"name, none that the secret holds, and is for a host for which user %q has no account: another owner may use "+
-		"it, who would be locked out. Find out whose it is. If it is another owner's: RENAME USER %s TO another name, "+
-		"which its clients then log in by. If it is this secret's, and no client needs it: DROP USER %s; else "+
-		"have it take the password of the others", c.pair.Target, names(strays), c.pair.Original, strays[0], strays[0])
+	return c.orRenamed(strategies.NotEntitled("user %q has several accounts, and %s has another password than the "+
+		"others of the name, none that the secret holds, and is for a host for which user %q has no account: another "+
+		"owner may use it, who would be locked out. Find out whose it is. If it is another owner's: RENAME USER %s TO "+
+		"another name, which its clients then log in by. If it is this secret's, and no client needs it: DROP USER "+
+		"%[4]s; else have it take the password of the others", c.pair.Target, names(strays), c.pair.Original,
+		strays[0]), strays)
 }
 
 // floor is the power that all of some accounts have, with the exceptions of each.
@@ -587,7 +591,7 @@ func (s *session) checkHeld(ctx context.Context, all, accounts []accountRow) err
 			"an earlier attempt was cut off between them, all are this secret's: say so as follows, or give the " +
 			"others that password by hand)"
 	}
-	return s.login.CheckHeld(ctx, left[0].user, func(p secret.Password) string {
+	err := s.login.CheckHeld(ctx, left[0].user, func(p secret.Password) string {
 		left = slices.DeleteFunc(left, func(r accountRow) bool { return (loggedIn || !r.counts) && r.accepts(p) })
 		loggedIn = false
 		if len(left) == 0 {
@@ -595,6 +599,21 @@ func (s *session) checkHeld(ctx context.Context, all, accounts []accountRow) err
 		}
 		return names(left) + counted
 	})
+	return s.orRenamed(err, left)
+}
+
+// orRenamed puts first what gives another name to accounts that have no password of the secret.
+func (s *session) orRenamed(err error, accounts []accountRow) error {
+	if rotator.KindOf(err) != rotator.KindNotEntitled {
+		return err
+	}
+	var lines []rotator.Fix
+	for _, r := range accounts {
+		rename := former(r)
+		rename.For = "if account " + r.String() + " is another owner's"
+		lines = append(lines, rename)
+	}
+	return rotator.WithFix(err, "", lines...)
 }
 
 // checkAlike refuses to give several accounts of one name the same password where one

@@ -938,6 +938,15 @@ func TestAnotherOwnersAccountOfTheClonesName(t *testing.T) {
 			if c.never != "" && strings.Contains(err.Error(), c.never) {
 				t.Errorf("%s: says %q: %v", name, c.never, err)
 			}
+			fixes := append(rotator.FixesOf(err), rotator.Fix{})
+			told := strings.HasPrefix(fixes[0].Run, "RENAME USER "+account{user: pair.Clone, host: "10.%"}.String()+" TO ")
+			if told != !strings.HasPrefix(name, "none") {
+				t.Errorf("%s: %+v", name, fixes)
+			} else if told {
+				s.run(t, fixes[0].Run)
+				ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, password()))
+				s.run(t, "DROP USER "+account{user: pair.Clone + "_former", host: "10.%"}.String())
+			}
 		}
 	})
 }

@@ -477,9 +477,7 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 			Reset: createStatement(login.User) + " -- if none of these is this secret's; then GRANT it what it had"}
 	}
 	met, blocks, remedy := obstacle(login, host, own, anonymous)
-	former := strategies.Fix(strategies.Login{}, fmt.Sprintf("RENAME USER %s TO %s", met,
-		account{user: login.User + "_former", host: met.host}))
-	former.Note = "its clients, if it has any, then need that name"
+	former := former(met)
 	switch {
 	case undecided(slices.Concat(anonymous, own), host):
 		return rotator.RejectionCause{Text: fmt.Sprintf("user %q has the accounts %s, and the server calls the "+
@@ -523,6 +521,14 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	}
 	return m.reset(met, fmt.Sprintf("the server takes the login for account %s, and its password is another%s", met,
 		besides))
+}
+
+// former gives an account another name.
+func former(r accountRow) rotator.Fix {
+	f := strategies.Fix(strategies.Login{}, fmt.Sprintf("RENAME USER %s TO %s", r,
+		account{user: r.user + "_former", host: r.host}))
+	f.Note = "its clients, if it has any, then need that name"
+	return f
 }
 
 // hides gives the account that the server takes a login from a host for, and, where it has another password, those of
