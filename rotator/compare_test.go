@@ -43,6 +43,13 @@ func (s elsewhere) Verify(ctx context.Context, r rotator.Rotation) error {
 
 func (s elsewhere) LimitsFailedLogins(secret.Document) bool { return s.limits }
 
+// unproposed makes no value.
+type unproposed struct{ elsewhere }
+
+func (unproposed) Propose(context.Context, rotator.Rotation) (secret.Document, error) {
+	return secret.Document{}, rotator.KindMisconfigured
+}
+
 // TestAWrongHostThatAnswers: where a person has stored the host or the port of another server, which rejects the login,
 // AWSPREVIOUS is for another target, also with the same password, and also where rejected logins count: none is sent.
 func TestAWrongHostThatAnswers(t *testing.T) {
@@ -164,6 +171,31 @@ func TestATargetEditedAfterSetSecret(t *testing.T) {
 			}
 		}
 	}
+	// AWSPREVIOUS is the AWSCURRENT from before the edit: of the target of AWSPENDING, and neither is sent anything. Or it
+	// is of this target, and one more rejected login could lock the user.
+	for previous, limits := range map[string]bool{"dbname=main": false, "dbname=gone": true} {
+		s := newStory(t)
+		s.run("account app/p2\nversion AWSPREVIOUS app/p0 " + previous + "\nversion AWSCURRENT app/p1 dbname=gone\n" +
+			"version AWSPENDING app/p2 dbname=main\nstate")
+		s.rotator.Strategy = elsewhere{s.rotator.Strategy, limits}
+		d, err := s.ask("status", "")
+		if err != nil || !strings.HasPrefix(d.Reason, "AWSCURRENT is rejected. AWSPENDING") || !strings.Contains(d.Reason, "keep") ||
+			!strings.Contains(d.Text(), `+ {"password": .[1]["password"]}`) {
+			t.Errorf("AWSPREVIOUS of %s: %v, %s", previous, err, d.Text())
+		}
+		if limits != strings.Contains(d.Text(), "to have the function test AWSPREVIOUS") ||
+			!limits && !strings.Contains(d.Text(), "--version-stage AWSCURRENT --move-to-version-id") {
+			t.Errorf("AWSPREVIOUS of %s: %s", previous, d.Text())
+		}
+	}
+	// What cannot be proposed is not printed, and not said to be.
+	s := newStory(t)
+	s.run("account app/p2\nversion AWSCURRENT app/p1 dbname=gone\nversion AWSPENDING app/p2 dbname=main\nstate")
+	s.rotator.Strategy = unproposed{elsewhere{s.rotator.Strategy, false}}
+	if d, err := s.ask("status", ""); err != nil || !strings.HasPrefix(d.Reason, "AWSCURRENT is rejected. AWSPENDING is for another") ||
+		strings.Contains(d.Reason, "AWSCURRENT has, as printed below") || strings.Contains(d.Text(), "jq -ces") {
+		t.Errorf("%v: %s", err, d.Text())
+	}
 	// Of another user it proves nothing, and neither does one of a value that works.
 	for _, story := range []string{
 		"account app/p2\nversion AWSCURRENT app/p1 dbname=main\nversion AWSPENDING other/p2 dbname=gone\nstate",
@@ -171,7 +203,7 @@ func TestATargetEditedAfterSetSecret(t *testing.T) {
 	} {
 		s := newStory(t)
 		s.run(story)
-		if d, err := s.ask("status", ""); err != nil || strings.Contains(d.Text(), "jq -cs") {
+		if d, err := s.ask("status", ""); err != nil || strings.Contains(d.Text(), "jq -ces") {
 			t.Errorf("%v: %s", err, d.Text())
 		}
 	}

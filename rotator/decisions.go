@@ -153,6 +153,9 @@ func (r rule) text(printed []Fix, query bool) string {
 	if !query {
 		text = strings.ReplaceAll(text, byQuery, "")
 	}
+	if !slices.ContainsFunc(printed, func(f Fix) bool { return strings.Contains(f.Run, joinVersions) }) {
+		text = strings.ReplaceAll(text, storePending, strings.Replace(storePending, byLine, "", 1))
+	}
 	if slices.ContainsFunc(printed, Fix.takesPassword) { // what mends it may be to set one
 		besides = strings.Replace(besides, "set no password, and ", "", 1)
 	}
@@ -188,6 +191,23 @@ const noneWorks = "no labeled version works. In this order: (1) Find the cause, 
 	"still be right: have status test it, as printed below, and roll back to it if it works. (3) Else, as a " +
 	"superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is gone). " +
 	"Then run status again"
+
+// pendingElsewhere and storePending are about an AWSPENDING that was not tried, and may have the password that is set.
+const (
+	pendingElsewhere = "AWSCURRENT is rejected. AWSPENDING is for another target, as its line says, and was not " +
+		"tried: keep it. If one of the two was edited after setSecret, the password of AWSPENDING is the one set. "
+	storePending = "Store it beside all else that AWSCURRENT has" + byLine + ", and run status again: it says what " +
+		"of that is wrong"
+	// byLine stands in storePending where a line with joinVersions is printed.
+	byLine       = ", as printed below"
+	joinVersions = "jq -ces "
+)
+
+// moveBack is for an AWSCURRENT that was stored for the wrong target.
+func moveBack() Fix {
+	return Fix{By: ByShell, For: "if AWSCURRENT names the wrong user or target, to move the label back",
+		Run: LabelMove{LabelCurrent, "CURRENT-ID", "PREVIOUS-ID"}.cliCommand("ARN")}
+}
 
 // whoSetIt finds the rotations of a user, by the lines that each has left in the log of its function, and then older
 // versions.
@@ -443,6 +463,21 @@ func decisionTable() []rule {
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can " +
 				"lock the user: have it tested first, as printed below. If it works, finish it"},
+		// It may have the one password that is set: that comes before AWSPREVIOUS.
+		{current: is(CredentialRejected), pending: is(CredentialOtherTarget), otherUser: no,
+			previous: is(CredentialOtherTarget), action: ActionResetPassword, resets: true,
+			lines: append([]Fix{moveBack()}, whoSetIt()...),
+			reason: "AWSCURRENT is rejected. AWSPENDING and AWSPREVIOUS are for another user or target, as their " +
+				"lines say, and were not tried: keep both. If AWSCURRENT names the wrong one, move the label back, " +
+				"as printed below, and run status again. If it names the right one, and was edited after setSecret, " +
+				"the password of AWSPENDING is the one set. " + storePending + ". Else " + noneWorks},
+		{current: is(CredentialRejected), pending: is(CredentialOtherTarget), otherUser: no,
+			previous: is(CredentialNotTested), action: ActionInvestigate, resets: true, lines: whoSetIt(),
+			reason: pendingElsewhere + storePending + ". Else have AWSPREVIOUS tested first, as printed below: a " +
+				"second rejected login in a row can lock the user. If it is rejected too, " + noneWorks},
+		{current: is(CredentialRejected), pending: is(CredentialOtherTarget), otherUser: no,
+			previous: is(credentialNone, CredentialRejected), action: ActionResetPassword, resets: true,
+			lines: whoSetIt(), reason: pendingElsewhere + storePending + ". Else " + noneWorks},
 		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			lines: whoSetIt(),
 			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can " +
@@ -461,20 +496,12 @@ func decisionTable() []rule {
 				"what is wrong in it, as the password. " + valueFile + ". Where the password is not known, have a " +
 				"superuser set the one that you store"},
 		{previous: is(CredentialOtherTarget), action: ActionResetPassword, resets: true,
-			lines: []Fix{{By: ByShell, For: "if AWSCURRENT names the wrong user or target, to move the label back",
-				Run: LabelMove{LabelCurrent, "CURRENT-ID", "PREVIOUS-ID"}.cliCommand("ARN")}},
+			lines: []Fix{moveBack()},
 			reason: "AWSCURRENT does not work, and AWSPREVIOUS was not tried: it is for another user or target. If " +
 				"AWSCURRENT names the wrong one, move the label back, as printed below. If it names the right one: " +
 				"find the cause, from the lines above" + byQuery + ". Then, as a superuser of the database, set the " +
 				"user's password to the one in AWSCURRENT (create the user if it is gone). In either case run status " +
 				"again"},
-		{current: is(CredentialRejected), pending: is(CredentialOtherTarget), otherUser: no,
-			previous: is(credentialNone, CredentialRejected), action: ActionResetPassword, resets: true,
-			lines: whoSetIt(),
-			reason: "AWSCURRENT is rejected. AWSPENDING is for another target, as its line says, and was not tried: " +
-				"keep it. If one of the two was edited after setSecret, the password of AWSPENDING is the one set. " +
-				"Store it beside all else that AWSCURRENT has, as printed below, and run status again: it says what " +
-				"of that is wrong. Else " + noneWorks},
 		{action: ActionResetPassword, resets: true, lines: whoSetIt(), reason: noneWorks},
 	}
 }

@@ -173,6 +173,11 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 		c.other, l.state = l.err.Error(), CredentialNotTested
 		c.probes[current] = l
 	}
+	if first := c.first(); c.probes[first].state == CredentialRight { // it was tested before AWSCURRENT
+		l := c.probes[first]
+		l.state = c.stateOf(first, l, c.probes[current].value)
+		c.probes[first] = l
+	}
 	if c.other != "" || c.unclear(current, pending, previous) {
 		return
 	}
@@ -567,32 +572,36 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 		c.probes[id] = l
 		return
 	}
-	current := c.meta.VersionWithLabel(LabelCurrent)
 	l.tried, l.detail = true, ""
 	l.err = c.Strategy.Verify(ctx, c.rotationWithoutLog(place, l.value))
-	var login LoginError
-	switch kind := KindOf(l.err); {
-	case l.err == nil:
-		l.state = CredentialWorks
-	case isAccepted(l.err) && id != current && c.probes[current].state != CredentialWorks:
-		l.state = CredentialRight // where clients need another: else to mend what ends the login comes first
-	case kind == KindLoginRejected:
-		l.state = CredentialRejected
-	case kind == KindPrivilege:
-		l.state = CredentialBlocked
-	case kind == KindMisconfigured && !errors.As(l.err, &login):
-		l.state = CredentialInvalid
-	case kind == KindConflict && !place.IsZero() && !errors.As(l.err, &login):
-		l.state, l.tried = CredentialOtherTarget, false
-	case refusesAccount(l.err) && c.switchesAccount(l.value) &&
-		c.probes[c.meta.VersionWithLabel(LabelCurrent)].state == CredentialWorks:
-		l.state = CredentialBlocked // this user alone, for the other is let in
-	default:
-		l.state = CredentialUnknown
-	}
+	l.state = c.stateOf(id, l, place)
+	l.tried = l.state != CredentialOtherTarget
 	if c.probes[id] = l; l.tried {
 		c.last[user] = l.state
 	}
+}
+
+// stateOf is what the end of a login says of a version, and of AWSCURRENT as far as that has been tested.
+func (c *diagnoser) stateOf(id string, l probe, place secret.Document) CredentialState {
+	current := c.meta.VersionWithLabel(LabelCurrent)
+	var login LoginError
+	switch kind := KindOf(l.err); {
+	case l.err == nil:
+		return CredentialWorks
+	case isAccepted(l.err) && id != current && c.probes[current].state != CredentialWorks:
+		return CredentialRight // where clients need another: else to mend what ends the login comes first
+	case kind == KindLoginRejected:
+		return CredentialRejected
+	case kind == KindPrivilege:
+		return CredentialBlocked
+	case kind == KindMisconfigured && !errors.As(l.err, &login):
+		return CredentialInvalid
+	case kind == KindConflict && !place.IsZero() && !errors.As(l.err, &login):
+		return CredentialOtherTarget
+	case refusesAccount(l.err) && c.switchesAccount(l.value) && c.probes[current].state == CredentialWorks:
+		return CredentialBlocked // this user alone, for the other is let in
+	}
+	return CredentialUnknown
 }
 
 // elsewhere says whether two values are for different servers, so that no strategy sends the one where the other leads.
@@ -941,8 +950,8 @@ func (c *diagnoser) compareEdited(ctx context.Context) {
 	id, pending, previous := c.labeledVersions()
 	current, l := c.probes[id], c.probes[pending]
 	untried := current.state == CredentialRejected && l.state == CredentialOtherTarget &&
-		current.value.Text("username") == l.value.Text("username") &&
-		(previous == "" || c.probes[previous].state == CredentialRejected) // else that comes first
+		current.value.Text("username") == l.value.Text("username") && (previous == "" || slices.Contains(
+		[]CredentialState{CredentialRejected, CredentialNotTested, CredentialOtherTarget}, c.probes[previous].state))
 	if pending == id || l.state != CredentialWorks && l.state != CredentialRight && !untried ||
 		current.state == CredentialWorks || current.value.IsZero() || l.value.IsZero() {
 		return
@@ -953,10 +962,14 @@ func (c *diagnoser) compareEdited(ctx context.Context) {
 	}
 	when, turn := "if what is lost is to be kept, once the label has moved, to store it with the password of "+
 		"AWSPENDING", TurnLast
-	if untried {
+	switch {
+	case untried && c.probes[previous].state == CredentialOtherTarget:
+		when = "if AWSCURRENT names the right user and target, to store the password of AWSPENDING beside all else " +
+			"that AWSCURRENT has"
+	case untried:
 		when, turn = "if AWSCURRENT or AWSPENDING was edited after setSecret, to store the password of AWSPENDING "+
 			"beside all else that AWSCURRENT has", TurnFirst
-	} else {
+	default:
 		c.note(pending, "the version that is AWSCURRENT now has another "+lost+", which is lost when the label moves")
 	}
 	read := func(id string) string {
@@ -971,7 +984,7 @@ func (c *diagnoser) compareEdited(ctx context.Context) {
 		rotated = append(rotated, fmt.Sprintf("%q: .[1][%[1]q]", key))
 	}
 	c.noteFix(pending, "", []Fix{{By: ByShell, Turn: turn, For: when,
-		Run: "{ " + read(id) + "; " + read(pending) + "; } | jq -ces 'if length == 2 then .[0] + {" +
+		Run: "{ " + read(id) + "; " + read(pending) + "; } | " + joinVersions + "'if length == 2 then .[0] + {" +
 			strings.Join(rotated, ", ") + "} else error(\"a version was not read\") end' | " +
 			fmt.Sprintf("aws secretsmanager put-secret-value --secret-id %s --secret-string file:///dev/stdin",
 				ShellWord(c.meta.ARN))}})

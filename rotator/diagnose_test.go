@@ -3,6 +3,7 @@ package rotator_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -500,9 +501,18 @@ func TestWhatALoginMeans(t *testing.T) {
 			if got := d.Versions[i]; got.State != want || got.Kind != rotator.KindOf(c.err) || asked != 1 {
 				t.Errorf("%s, answered %v: %+v, asked %d times; want %s", label, c.err, got, asked, want)
 			}
+			if label == "AWSPENDING" { // the order changes nothing
+				first, err := s.rotator.Diagnose(t.Context(), s.arn, awsemu.VersionID(2))
+				if err != nil || want != unknown && first.Action != d.Action || want == unknown && isAccepted(c.err) &&
+					(first.Action != d.Action || first.Versions[1].State != want) {
+					t.Errorf("AWSPENDING first, answered %v: %v, %s", c.err, err, first.Text())
+				}
+			}
 		}
 	}
 }
+
+func isAccepted(err error) bool { return errors.As(err, new(rotator.AcceptedPassword)) }
 
 // TestWhatAStrategyNeedNotDo: without the optional abilities a diagnosis still ends, and recommends what is left.
 func TestWhatAStrategyNeedNotDo(t *testing.T) {
