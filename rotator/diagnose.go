@@ -627,9 +627,9 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 	}
 	switch {
 	// The permission that a rotation uses last. A first look is enough: after a move the function has it.
-	case a == ActionNone && c.event.Action == "":
+	case a == ActionNone:
 		rows := []string{"S4"}
-		if onLambda {
+		if onLambda && c.event.Action == "" {
 			rows = append(rows, "S8")
 		}
 		for _, f := range c.check(ctx, rows...) {
@@ -683,9 +683,13 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 			c.note(pending, "the permissions of the function were not tested: its preflight tests them")
 		}
 	case a.movesLabel() && c.event.Action == "":
-		if a == ActionFinish {
+		if a != ActionRollBack {
 			for _, f := range c.check(ctx, "S4") {
-				c.note(pending, "the label cannot move yet: "+f.brief())
+				if a == ActionFinish {
+					c.note(pending, "the label cannot move yet: "+f.brief())
+				} else {
+					c.note(current, "the next rotation would fail: "+f.brief())
+				}
 				c.toMove = append(c.toMove, f.Fixes...)
 			}
 		}
