@@ -185,8 +185,10 @@ const byQuery = " or by the query below"
 // noneWorks is what to do once each version with a label has been rejected, with the lines of whoSetIt.
 const noneWorks = "no labeled version works. In this order: (1) Find the cause, from the lines above" + byQuery + ": " +
 	"the password was changed in the database, or the user is dropped, expired, off or hidden by another account. " +
-	"Where a rotation of another secret for this user changed it, as the log of its function shows, clients of that " +
-	"secret need it: set none, and have one secret for both. (2) Where wrong values were stored, a backup of the " +
+	"Where a rotation of another secret for this user changed it, as the log of its function shows, that secret has " +
+	"the password that works, and its clients need it: set none. Clients of this secret are locked out until it is " +
+	"stored here, as printed below, and again by that one's next rotation: one of the two must stop rotating, and " +
+	"its clients use the other. (2) Where wrong values were stored, a backup of the " +
 	"database was restored, or AWSPENDING was removed after setSecret had set its password, an older version may " +
 	"still be right: have status test it, as printed below, and roll back to it if it works. (3) Else, as a " +
 	"superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is gone). " +
@@ -200,7 +202,7 @@ const (
 		"of that is wrong"
 	// byLine stands in storePending where a line with joinVersions is printed.
 	byLine       = ", as printed below"
-	joinVersions = "jq -ces "
+	joinVersions = "jq -ces 'if length == 2 then "
 )
 
 // moveBack is for an AWSCURRENT that was stored for the wrong target.
@@ -217,10 +219,20 @@ func whoSetIt() []Fix {
 		"its password, with the log group of each rotation function in place of LOG-GROUP", Run: "aws logs " +
 		"filter-log-events --log-group-name LOG-GROUP --filter-pattern " + pattern + " --query 'events[].message' " +
 		"--output text", Note: "the last one of the same host: is its secret_arn another?"},
-		{By: ByShell, For: "if it is, so that this secret's rotation does not lock that one's clients out (then have " +
-			"its own clients use that secret)",
-			Run: "aws secretsmanager cancel-rotate-secret --secret-id ARN"}}, olderVersions()...)
+		{By: ByShell, For: "if it is, so that this secret's rotation does not lock that one's clients out",
+			Run: "aws secretsmanager cancel-rotate-secret --secret-id ARN"},
+		{By: ByShell, For: "if it is, so that this secret's clients can log in, with that secret's ARN in place of " +
+			"OTHER-ARN", Run: storeOther, Note: "where another member has the password too, as a URL, edit that as " +
+			"well"},
+	}, olderVersions()...)
 }
+
+// storeOther takes the password of another secret for the same user.
+const storeOther = "{ aws secretsmanager get-secret-value --secret-id ARN --query SecretString --output text; aws " +
+	"secretsmanager get-secret-value --secret-id OTHER-ARN --query SecretString --output text; } | jq -ces 'if " +
+	"length == 2 and .[0].username == .[1].username then .[0] + {password: .[1].password} else error(\"a secret " +
+	"was not read, or is for another user\") end' | aws secretsmanager put-secret-value --secret-id ARN " +
+	"--secret-string file:///dev/stdin"
 
 // olderVersions is how to come to a version without a label. PREVIOUS-ID and what goes with it is left out where there
 // is no AWSPREVIOUS.
@@ -368,7 +380,8 @@ func decisionTable() []rule {
 				"the rotation"},
 		{current: is(CredentialWorks), rotationOn: no, action: ActionDiscard,
 			reason: "AWSCURRENT works, rotation is disabled, and AWSPENDING of an incomplete rotation blocks the " +
-				"next one. If just disabled, first wait for the function timeout"},
+				"next one. If rotation was disabled just now, a step may still run: first wait as long as the " +
+				"function's timeout"},
 		{current: is(CredentialWorks), pending: is(CredentialOtherTarget, CredentialInvalid), action: ActionDiscard,
 			reason: "AWSCURRENT works. AWSPENDING is invalid or for another target, so its rotation cannot complete: " +
 				"discard it"},

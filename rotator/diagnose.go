@@ -395,8 +395,11 @@ func (c *diagnoser) explain(ctx context.Context) {
 			first = FixesOf(l.err)
 		}
 		c.toAsk = FixesOf(err)
-		c.noteFix(current, "the superuser could not be asked why (mend that first and run status again, which then "+
-			"names the cause): "+briefly(err), append(first, c.toAsk...))
+		mend := "mend that first and run status again, which then names the cause"
+		if first != nil {
+			mend = "mend that too, and run status again"
+		}
+		c.noteFix(current, "the superuser could not be asked why ("+mend+"): "+briefly(err), append(first, c.toAsk...))
 		return
 	}
 	c.superuserFails = slices.ContainsFunc(causes, func(cause RejectionCause) bool { return cause.ByAdministrator })
@@ -988,7 +991,7 @@ func (c *diagnoser) compareEdited(ctx context.Context) {
 		rotated = append(rotated, fmt.Sprintf("%q: .[1][%[1]q]", key))
 	}
 	c.noteFix(pending, "", []Fix{{By: ByShell, Turn: turn, For: when,
-		Run: "{ " + read(id) + "; " + read(pending) + "; } | " + joinVersions + "'if length == 2 then .[0] + {" +
+		Run: "{ " + read(id) + "; " + read(pending) + "; } | " + joinVersions + ".[0] + {" +
 			strings.Join(rotated, ", ") + "} else error(\"a version was not read\") end' | " +
 			fmt.Sprintf("aws secretsmanager put-secret-value --secret-id %s --secret-string file:///dev/stdin",
 				ShellWord(c.meta.ARN))}})

@@ -92,6 +92,13 @@ func TestASuperuserExplainsARejectedAWSCURRENT(t *testing.T) {
 		!strings.HasSuffix(c.probes["v2"].next, ": its secret is unreadable") {
 		t.Errorf("%+v", c.probes["v2"])
 	}
+	// What lets clients in, which the server has said, comes first.
+	locked := probe{state: CredentialBlocked, tried: true, err: WithFix(KindPrivilege, "", Fix{Run: "UNLOCK app"})}
+	e = &explainer{err: WithFix(errors.New("it is locked, too"), "", Fix{Run: "UNLOCK boss"})}
+	if p := explained(t, e, map[string]probe{"v2": locked}).probes["v2"]; !strings.Contains(p.next, "mend that too") ||
+		len(p.fixes) != 2 || p.fixes[0].Run != "UNLOCK app" {
+		t.Errorf("%+v", p)
+	}
 }
 
 // TestWhatASuperuserSeesOfAPassword: a version that was not tested is rejected where it is another, and tested where it is

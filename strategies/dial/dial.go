@@ -185,12 +185,21 @@ func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.
 			fmt.Sprintf("the server's certificate is not for %s%s: use the database's own endpoint name as host, or "+
 				"give the name in the certificate in tlsServerName, if it is this database's", name,
 				butFor(hostname.Certificate))
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil &&
+		time.Now().Before(invalid.Cert.NotBefore):
+		what := "the server's certificate"
+		if invalid.Cert.IsCA {
+			what = fmt.Sprintf("the CA certificate %.100q", invalid.Cert.Subject.String())
+		}
+		return rotator.KindTLS, fmt.Sprintf("%s is not valid before %s: until then use the one before it, or have it "+
+			"issued again (the clock of its issuer may be wrong)", what,
+			invalid.Cert.NotBefore.UTC().Format("2006-01-02 15:04:05 UTC"))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil && invalid.Cert.IsCA:
-		return rotator.KindTLS, fmt.Sprintf("the CA certificate %.100q has expired or is not valid yet: give a "+
-			"current one in DATABASE_CA_FILE, and at the server, where that shows it", invalid.Cert.Subject.String())
+		return rotator.KindTLS, fmt.Sprintf("the CA certificate %.100q has expired: give a current one "+
+			"in DATABASE_CA_FILE, and at the server, where that shows it", invalid.Cert.Subject.String())
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return rotator.KindTLS, "the server's certificate has expired or is not valid yet: renew it, and have the " +
-			"server read it again, by a reload or a restart: until then it shows the old one (on RDS, choose a " +
+		return rotator.KindTLS, "the server's certificate has expired: renew it, and have the server " +
+			"read it again, by a reload or a restart: until then it shows the old one (on RDS, choose a " +
 			"current certificate authority for the instance)"
 	case IsConnClosed(err):
 		return rotator.KindUnreachable, "the server closed the connection before or in the TLS handshake: it may be " +

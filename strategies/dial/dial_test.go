@@ -137,10 +137,16 @@ func TestWhyTLSDoesNotHold(t *testing.T) {
 		says string
 	}{
 		"expired": {as, x509.CertificateInvalidError{Reason: x509.Expired}, rotator.KindTLS,
-			"has expired or is not valid yet: renew it, and have the server read it again"},
+			"has expired: renew it, and have the server read it again"},
+		"not valid yet": {as, x509.CertificateInvalidError{Reason: x509.Expired, Cert: &x509.Certificate{
+			NotBefore: time.Date(2999, 12, 31, 0, 0, 0, 0, time.UTC)}}, rotator.KindTLS,
+			"the server's certificate is not valid before 2999-12-31 00:00:00 UTC: until then"},
+		"a CA that is not valid yet": {as, x509.CertificateInvalidError{Reason: x509.Expired, Cert: &x509.Certificate{IsCA: true,
+			Subject: pkix.Name{CommonName: "our CA"}, NotBefore: time.Date(2999, 12, 31, 0, 0, 0, 0, time.UTC)}}, rotator.KindTLS,
+			`the CA certificate "CN=our CA" is not valid before 2999-12-31 00:00:00 UTC: until then`},
 		"expired CA": {as, x509.CertificateInvalidError{Reason: x509.Expired, Cert: &x509.Certificate{IsCA: true,
 			Subject: pkix.Name{CommonName: "our CA"}}}, rotator.KindTLS,
-			`the CA certificate "CN=our CA" has expired or is not valid yet: give a current one in DATABASE_CA_FILE`},
+			`the CA certificate "CN=our CA" has expired: give a current one in DATABASE_CA_FILE`},
 		"invalid": {as, x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, rotator.KindTLS,
 			"the TLS handshake failed"},
 		"not for the host": {as, x509.HostnameError{}, rotator.KindTLS, "not for db.example.com"},
