@@ -303,6 +303,8 @@ func Causes() []dial.Cause {
 		{Codes: []string{"3100"}, Kind: rotator.KindReadOnly, Retry: dial.RetryPerhaps,
 			Text: "group replication refused the change: the server is no primary, or not in its group now. Try " +
 				"again after a failover; otherwise use the writer endpoint as host"},
+		{Codes: []string{"1205"}, From: mariaDB, Kind: rotator.KindConflict, Public: true, Retry: dial.RetryYes,
+			Text: locks + unlogged, Fix: holders, For: toSeeHolders, Note: holderNote},
 		{Codes: []string{"1205", "1213"}, Kind: rotator.KindConflict, Public: true, Retry: dial.RetryYes,
 			Text: locks, Fix: holders, For: toSeeHolders, Note: holderNote},
 		{Codes: []string{"1206", "1412", "3572"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: locks,
@@ -373,6 +375,9 @@ const (
 		"VARIABLES LIKE 'validate_password%' shows what it wants)"
 	locks = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH " +
 		"TABLES. Try again; if it lasts, {fix} shows whose session it may be, and KILL ends that"
+	// Seen on 10.5 to 11.8: the lock is asked for after the change, to write that to the binary log.
+	unlogged = ". Beside BACKUP STAGE BLOCK_COMMIT the change is made all the same and is not in the binary log: see " +
+		"at each replica (SHOW CREATE USER, SHOW GRANTS) whether it has that, and make it there by hand if not"
 	endedStatement = "the server ended the statement, which took too long, or an administrator did. Try again; if " +
 		"it lasts, another session may hold a lock on the server's accounts, as a backup or FLUSH TABLES does: {fix} " +
 		"shows whose it may be, and KILL ends that"

@@ -164,11 +164,22 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) rota
 		return rotator.Sentencef("%s accepted the connection, then did not respond to the TLS handshake (%s): a "+
 			"proxy or load balancer without a target, or an overloaded server", dial.Address(login), within)
 	case loggingIn:
+		drop := ""
+		if st.product == productMySQL && login.Database != "" {
+			drop = fmt.Sprintf("a DROP DATABASE of %q that waits for another session, ", login.Database)
+		}
 		says := rotator.Sentencef("%s accepted the connection, then did not respond to the login (%s): a paused "+
-			"cluster that is resuming (then try again), a plugin that delays logins after failed ones, an overloaded "+
-			"server, or a proxy or load balancer without a target", dial.Address(login), within)
+			"cluster that is resuming (then try again), a plugin that delays logins after failed ones, %san "+
+			"overloaded server, or a proxy or load balancer without a target", dial.Address(login), within, drop)
 		if st.product == productMySQL {
 			says.Fixes = delayedLogins(login)
+		}
+		if drop != "" {
+			show := strategies.Fix(login, holders)
+			show.For = "to see whether a session drops the database, or whose holds that up"
+			show.Note = "one whose STATE is that it waits for a metadata lock may: KILL its id ends it, and keeps " +
+				"the database"
+			says.Fixes = append([]rotator.Fix{show}, says.Fixes...)
 		}
 		return says
 	}

@@ -540,6 +540,40 @@ func TestALoginThatAPluginDelays(t *testing.T) {
 	}
 }
 
+// TestALoginThatADroppedDatabaseDelays: what is printed shows the session that drops it, and to end that lets the user in.
+func TestALoginThatADroppedDatabaseDelays(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "mysql-9.7", nil)
+	app := s.user(t)
+	app.Database = s.NewDatabase(t)
+	s.run(t, "CREATE TABLE "+app.Database+".t (n int)", "GRANT SELECT ON "+app.Database+".* TO "+at(app.User).String())
+	_, holds := s.connected(t, s.superuser())
+	for _, sql := range []string{"BEGIN", "INSERT INTO " + app.Database + ".t VALUES (1)"} {
+		_, err := holds.ExecContext(t.Context(), sql)
+		ok(t, err)
+	}
+	id, drops := s.connected(t, s.superuser())
+	done := make(chan struct{})
+	go func() {
+		drops.ExecContext(t.Context(), "DROP DATABASE "+app.Database)
+		close(done)
+	}()
+	shown := "SELECT ID FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for % metadata lock' AND ID = " + id
+	for s.ask(t, shown) == "" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	err := impatient(2*time.Second).Ping(t.Context(), app)
+	wants(t, err, rotator.KindUnreachable, "respond to the login", `a DROP DATABASE of "`+app.Database)
+	if fixes := rotator.FixesOf(err); len(fixes) == 0 || fixes[0].Run != holders ||
+		!strings.Contains("\n"+s.ask(t, strings.Replace(fixes[0].Run,
+			"SELECT ID, USER, HOST, COMMAND, TIME, STATE ", "SELECT ID ", 1))+"\n", "\n"+id+"\n") {
+		t.Fatalf("%+v", fixes)
+	}
+	s.kill(t, id)
+	<-done
+	ok(t, engine().Ping(t.Context(), app))
+}
+
 // TestAnAccountOfAnotherMethod: who had it moved to one that proves more may have meant that, and clients may log in by
 // it. What sets a password names the strongest method that this function proves first, and how that is typed.
 func TestAnAccountOfAnotherMethod(t *testing.T) {

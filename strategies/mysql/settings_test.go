@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -116,6 +117,33 @@ func TestAHeldLockStopsNothing(t *testing.T) {
 		p := password()
 		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
 		ok(t, engine().Ping(t.Context(), withPassword(app, p)))
+	})
+}
+
+// TestAChangeBesideABackup: MariaDB makes a change of an account before it waits for a backup to write that to the binary
+// log, and the error says so. What tries again finds it made.
+func TestAChangeBesideABackup(t *testing.T) {
+	t.Parallel()
+	onOwnMariaDB(t, nil, func(t *testing.T, s server) {
+		app, p := s.user(t), password()
+		_, backup := s.connected(t, s.superuser())
+		for _, stage := range []string{"START", "BLOCK_COMMIT"} {
+			_, err := backup.ExecContext(t.Context(), "BACKUP STAGE "+stage)
+			ok(t, err)
+		}
+		_, err := impatient(2*time.Second).DryRunSetPassword(t.Context(), s.superuser(), app.User, p)
+		ok(t, err) // it changes nothing, and so waits for nothing
+		err = impatient(2*time.Second).SetPassword(t.Context(), s.superuser(), app.User, p)
+		wants(t, err, rotator.KindConflict, "is made all the same and is not in the binary log", "at each replica")
+		ok(t, engine().Ping(t.Context(), withPassword(app, p)))
+		_, err = backup.ExecContext(t.Context(), "BACKUP STAGE END")
+		ok(t, err)
+		ok(t, engine().SetPassword(t.Context(), s.superuser(), app.User, p))
+		log, err := s.BinaryLog(t.Context())
+		ok(t, err)
+		if strings.Contains(log, nativeHash(p)) {
+			t.Error("it is in the binary log: say nothing of replicas")
+		}
 	})
 }
 
