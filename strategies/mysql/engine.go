@@ -145,8 +145,23 @@ func (MariaDB) Traits() strategies.Traits {
 }
 
 // Ping implements strategies.Engine. It logs in, asks the server whom it let in, and
-// logs out.
+// logs out. Whether a proxy says that a database is not for the user, and so nothing of the
+// password, a login to none shows.
 func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
+	err := e.ping(ctx, login)
+	if n := errorNumber(err); login.Database == "" || login.PoolerForwardsLogins || n != 1044 && n != 1049 {
+		return err
+	}
+	login.Database = ""
+	none := e.ping(ctx, login)
+	switch rotator.KindOf(none) {
+	case rotator.KindMisconfigured, rotator.KindLoginRejected:
+		return none
+	}
+	return err
+}
+
+func (e Engine) ping(ctx context.Context, login strategies.Login) error {
 	s, err := e.connect(ctx, login, false)
 	if err != nil {
 		return err

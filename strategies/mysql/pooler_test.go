@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -113,6 +114,29 @@ func TestAPoolerStopsTheRotation(t *testing.T) {
 			service, err = s.rotate(t, strategy, at(app), at(boss), "poolerForwardsLogins", "true")
 			if err != nil {
 				t.Errorf("%s, forwarded: %v\n%s", name, err, service.Output())
+			}
+		}
+	})
+}
+
+// TestAPoolerAcceptsNoPassword: that there is no such database, or none for the user, says nothing of the password where a
+// proxy says it.
+func TestAPoolerAcceptsNoPassword(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app, port := s.user(t), pooler(t, s)
+		for _, db := range []string{"qt_none", "mysql"} {
+			for of, accepted := range map[int]bool{app.Port: true, port: false} {
+				login := with(app, func(l *strategies.Login) { l.Port, l.Database = of, db })
+				err := engine().Ping(t.Context(), login)
+				wants(t, err, rotator.KindMisconfigured)
+				if errors.As(err, new(rotator.AcceptedPassword)) != accepted ||
+					!accepted && !strings.Contains(err.Error(), "a proxy is in between") {
+					t.Errorf("%s, accepted %t: %v", db, accepted, err)
+				}
+				login.PoolerForwardsLogins = true
+				if err := engine().Ping(t.Context(), login); !errors.As(err, new(rotator.AcceptedPassword)) {
+					t.Errorf("%s, forwarded: %v", db, err)
+				}
 			}
 		}
 	})
