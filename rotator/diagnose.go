@@ -269,10 +269,14 @@ func (c *diagnoser) compareUsers(ctx context.Context) {
 	if pending == current || !c.anotherUser() {
 		return
 	}
-	was := c.probes[previous].value.Text("username")
-	c.note(current, fmt.Sprintf("it is of user %q, and AWSPREVIOUS of user %q: if another user's credentials were "+
-		"stored by mistake, the next rotation would change their password", c.probes[current].value.Text("username"),
-		was))
+	now, was := c.probes[current].value.Text("username"), c.probes[previous].value.Text("username")
+	said := fmt.Sprintf("it is of user %q, and AWSPREVIOUS of user %q: if another user's credentials were stored by "+
+		"mistake, the next rotation would change their password", now, was)
+	if strings.HasPrefix(now, was) || strings.HasPrefix(was, now) { // a pair, by its names
+		said += "; if alternating users rotated it before, compare the function's environment with its deployment " +
+			"(STRATEGY)"
+	}
+	c.note(current, said)
 	if pending != "" { // the reason says what to do
 		return
 	}

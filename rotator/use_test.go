@@ -267,6 +267,7 @@ func TestAnotherUsersCredentials(t *testing.T) {
 		"nothing is pending, nor right":     {story: boss + "account app/p2\n" + stored, want: rotator.ActionInvestigate, says: "list-secret-version-ids"},
 		"no superuser is named":             {story: "account boss/ps\naccount app/p1\n" + stored, want: rotator.ActionNone, back: 1},
 		"no superuser is named, nor right":  {story: "account boss/ps\naccount app/p2\n" + stored, want: rotator.ActionNone, says: "list-secret-version-ids"},
+		"a pair":                            {story: "account app/p1\naccount app_clone/p2\nversion AWSPREVIOUS app_clone/p2\nversion AWSCURRENT app/p1\n", want: rotator.ActionNone, back: 1, says: "if alternating users rotated it before, compare the function's environment"},
 		"it was moved back":                 {story: boss + "account app/p2\nversion AWSPREVIOUS boss/ps\nversion AWSCURRENT,AWSPENDING app/p2\n", want: rotator.ActionNone, never: "stored by mistake"},
 	} {
 		s, tested := newStory(t), 0

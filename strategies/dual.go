@@ -52,7 +52,7 @@ func (d DualPasswords) Propose(ctx context.Context, r rotator.Rotation) (secret.
 
 // Preflight implements rotator.Preflighter: one login, two through a superuser.
 func (d DualPasswords) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	return d.single().preflight(ctx, r, func(login Login, user string, keep, p secret.Password) ([]Warning, error) {
+	return d.single().preflight(ctx, r, "", func(login Login, user string, keep, p secret.Password) ([]Warning, error) {
 		return neverRefused(d.Engine.DryRunKeeping(ctx, login, user, keep, p))
 	})
 }
@@ -96,5 +96,5 @@ func (d DualPasswords) NotInDryRun(ctx context.Context, r rotator.Rotation) (unt
 // TestUse implements rotator.UseTester.
 func (d DualPasswords) TestUse(ctx context.Context, r rotator.Rotation) (remark rotator.Sentence,
 	err error) {
-	return d.single().TestUse(ctx, r)
+	return d.single().testUse(ctx, r)
 }

@@ -85,6 +85,7 @@ type rehearsal struct {
 	judgeUser func(ctx context.Context) rotator.Finding
 	clones    bool              // the change creates or syncs a clone too
 	seen      map[string]string // what logins of users show
+	remark    string            // beside the warnings of the dry run
 }
 
 // loginResult is one login of a rehearsal. Its error tells how far the login got.
@@ -301,7 +302,8 @@ func (x rehearsal) checks(a *loginResult) []rotator.Check {
 	warnings.Run = func(ctx context.Context) rotator.Finding {
 		f := x.warnings(a)
 		if f.Status != "" {
-			f.Detail = strings.TrimPrefix(strings.Join(append([]string{f.Detail}, x.leftOut(ctx)...), "; "), "; ")
+			said := append([]string{f.Detail, x.remark}, x.leftOut(ctx)...)
+			f.Detail = strings.Join(slices.DeleteFunc(said, func(s string) bool { return s == "" }), "; ")
 		}
 		return f
 	}

@@ -3,6 +3,7 @@ package strategies
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -32,13 +33,32 @@ func (s SingleUser) Propose(_ context.Context, r rotator.Rotation) (secret.Docum
 // Preflight implements rotator.Preflighter: one login, two through a superuser. The superuser secret is read where
 // AWSCURRENT names one.
 func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	return s.preflight(ctx, r, func(login Login, user string, _, p secret.Password) ([]Warning, error) {
+	return s.preflight(ctx, r, s.otherStrategy(r), func(login Login, user string, _, p secret.Password) ([]Warning,
+		error) {
 		return s.Engine.DryRunSetPassword(ctx, login, user, p)
 	})
 }
 
-// preflight rehearses apply, with the dry run of its set.
-func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
+// otherStrategy says what in a secret is of another strategy, which may have rotated it before: the environment of a
+// function is replaced whole, and without a setting that chooses another, single user is the strategy.
+func (s SingleUser) otherStrategy(r rotator.Rotation) string {
+	const compare = " before, the function's environment may have been replaced: compare it with its deployment " +
+		"(STRATEGY, SINGLE_USER_THROUGH_SUPERUSER)"
+	user, suffix := r.Current.Text(keyUser), s.Engine.Traits().CloneSuffix
+	arn, err := superuserARN(r)
+	switch {
+	case suffix != "" && strings.HasSuffix(user, suffix):
+		return fmt.Sprintf("user %q has the name of a clone, and this function rotates that user alone. If "+
+			"alternating users rotated this secret"+compare, user)
+	case !s.ThroughSuperuser && err == nil && arn != "" && !namesItself(r, arn):
+		return fmt.Sprintf("%s names a superuser secret, and this function has user %q change itself. If a superuser "+
+			"or alternating users rotated this secret"+compare, keySuperuser, user)
+	}
+	return ""
+}
+
+// preflight rehearses apply, with the dry run of its set. remark is what there is to know beside its warnings.
+func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation, remark string,
 	dryRun func(login Login, user string, keep, p secret.Password) ([]Warning, error)) []rotator.Finding {
 	t := s.Engine.Traits()
 	current, err := t.parseLogin(r.Current)
@@ -54,7 +74,7 @@ func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
 		judgeUser = judgeSelfChange(t, r, current)
 	}
 	return rehearsal{
-		engine: s.Engine, rotation: r, current: current, seen: seen,
+		engine: s.Engine, rotation: r, current: current, seen: seen, remark: remark,
 		superuser: s.superuser(ctx, r, seen, true), judgeUser: judgeUser,
 		isManagedUser: func(user string) bool { return user == current.User },
 		dryRun: func(acting, accepted Login, p secret.Password) ([]Warning, error) {
@@ -239,6 +259,12 @@ func (s SingleUser) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold
 // TestUse implements rotator.UseTester.
 func (s SingleUser) TestUse(ctx context.Context, r rotator.Rotation) (remark rotator.Sentence,
 	err error) {
+	remark, err = s.testUse(ctx, r)
+	remark.Text = strings.Trim(remark.Text+"; "+s.otherStrategy(r), "; ")
+	return remark, err
+}
+
+func (s SingleUser) testUse(ctx context.Context, r rotator.Rotation) (rotator.Sentence, error) {
 	arn := ""
 	if s.ThroughSuperuser {
 		arn = s.SuperuserSecretARN

@@ -1,11 +1,13 @@
 package strategies
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 // What an account cannot see is unknown, so that the strict mode stops there; any
@@ -68,3 +70,56 @@ func TestAPreflightShowsThatAnAccountIsRefused(t *testing.T) {
 type refusing struct{ Engine }
 
 func (refusing) Traits() Traits { return Traits{} }
+
+// TestASuperuserThatIsNotUsed: where the settings of a function were replaced, another strategy rotates its secrets. The
+// secret shows that: it names a superuser who does nothing here, or its user has the name of a clone.
+func TestASuperuserThatIsNotUsed(t *testing.T) {
+	e := answering{traits: Traits{Engines: []string{"x"}, CloneSuffix: "_clone", Port: 1}}
+	const boss = `,"masterarn":"boss"`
+	says := map[string]string{"": "", boss: "SINGLE_USER_THROUGH_SUPERUSER", "_clone": `user "app_clone" has the name of a clone`}
+	for name, c := range map[string]struct {
+		strategy interface {
+			rotator.Preflighter
+			rotator.UseTester
+		}
+		user, more, want string
+	}{
+		"no superuser":              {SingleUser{Engine: e}, "app", "", ""},
+		"a superuser, not used":     {SingleUser{Engine: e}, "app", boss, boss},
+		"a superuser":               {SingleUser{Engine: e, ThroughSuperuser: true}, "app", boss, ""},
+		"a clone":                   {SingleUser{Engine: e}, "app_clone", boss, "_clone"},
+		"a clone, by a superuser":   {SingleUser{Engine: e, ThroughSuperuser: true}, "app_clone", boss, "_clone"},
+		"alternating users":         {AlternatingUsers{Engine: e}, "app_clone", boss, ""},
+		"one function, no STRATEGY": {ByEngine{Engines: []Engine{e}, Allowed: []string{"x"}}, "app", boss, boss},
+	} {
+		current, err := secret.ParseDocument(`{"engine":"x","host":"h","username":"` + c.user + `","password":"p"` + c.more + `}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rotator.Rotation{SecretARN: "arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf", Current: current,
+			ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return secret.ParseDocument(`{"engine":"x","host":"h","username":"boss","password":"b"}`)
+			}}
+		remark, err := c.strategy.TestUse(t.Context(), r)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		seen := false
+		for _, f := range c.strategy.Preflight(t.Context(), r) {
+			if f.ID != "P8" && f.ID != "P9" {
+				continue
+			}
+			seen = true
+			for _, text := range []string{f.Detail, remark.Text} {
+				if f.Status != rotator.StatusPassed || !strings.Contains(text, says[c.want]) ||
+					strings.Contains(text, "STRATEGY") != (c.want != "") {
+					t.Errorf("%s: %s %q, and %q", name, f.Status, f.Detail, remark.Text)
+				}
+			}
+		}
+		if !seen {
+			t.Errorf("%s: no P8", name)
+		}
+	}
+}
