@@ -26,26 +26,100 @@ func (s *Store) remedy(ctx context.Context, operation, secretID, message string,
 	if d.OfSecretPolicy() {
 		err = rotator.WithFix(err, "", policyFixes(secretID)...)
 	}
-	if d.DeniesIdentity() {
-		err = rotator.WithFix(err, "", roleFixes(permissions.RoleOf(d.Principal))...)
+	return rotator.WithFix(err, "", denyFixes(d, secretID, s.cfg.Region)...)
+}
+
+// denyFixes show the policy that denies explicitly, of each kind that AWS says. A session policy nothing shows; the
+// secret's own is shown with how it is replaced.
+func denyFixes(d permissions.Denial, secretID, region string) (all []rotator.Fix) {
+	if !d.Explicit {
+		return nil
 	}
-	return err
+	organizations := func(kind string) rotator.Fix {
+		f := inShell("for p in $(aws organizations list-policies --filter %s --query 'Policies[].Id' --output text); "+
+			`do aws organizations describe-policy --policy-id "$p"; done`, kind)
+		f.For = "to see those policies, in the organization's management account"
+		return f
+	}
+	account := inAccount(d.Principal, secretID)
+	switch _, id, _ := strings.Cut(d.Policy, ":organizations:"); {
+	case id != "":
+		one := inShell("aws organizations describe-policy --policy-id %s", id[strings.LastIndex(id, "/")+1:])
+		one.For = "to see that policy, in the organization's management account"
+		return []rotator.Fix{one}
+	case strings.Contains(d.Policy, ":iam:"):
+		return []rotator.Fix{policyVersion(d.Policy, "to see that policy"+account)}
+	}
+	for _, layer := range []string{d.Layer, d.Through} {
+		switch role := permissions.RoleOf(d.Principal); layer {
+		case "identity-based policy":
+			all = append(all, roleFixes(role, account)...)
+		case "permissions boundary":
+			all = append(all, boundaryFixes(role, account)...)
+		case "service control policy":
+			all = append(all, organizations("SERVICE_CONTROL_POLICY"))
+		case "resource control policy":
+			all = append(all, organizations("RESOURCE_CONTROL_POLICY"))
+		case "VPC endpoint policy":
+			f := inShell("aws ec2 describe-vpc-endpoints --filters "+
+				"Name=service-name,Values=com.amazonaws.%s.secretsmanager --query "+
+				"'VpcEndpoints[].[VpcEndpointId,PolicyDocument]' --output text", region)
+			f.For = "to see the policies of the endpoints by which the function may have come"
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// inAccount says that a role is of another account than the secret, as far as its id tells.
+func inAccount(principal, secretID string) string {
+	who, of := strings.Split(principal, ":"), strings.Split(secretID, ":")
+	if len(who) < 6 || len(of) < 6 || who[4] == of[4] {
+		return ""
+	}
+	return ", in account " + who[4] + ", which is not the secret's"
+}
+
+// roleName is the name of a role by its ARN; "": it is none.
+func roleName(arn string) string {
+	_, path, _ := strings.Cut(arn, ":role/")
+	return path[strings.LastIndex(path, "/")+1:]
+}
+
+// policyVersion shows a managed policy as it is in force.
+func policyVersion(arn, what string) rotator.Fix {
+	f := inShell("aws iam get-policy-version --policy-arn %[1]s --version-id \"$(aws iam get-policy --policy-arn "+
+		"%[1]s --query Policy.DefaultVersionId --output text)\"", arn)
+	f.For = what
+	return f
 }
 
 // roleFixes show the policies of a role, one of which denies.
-func roleFixes(arn string) []rotator.Fix {
-	_, path, isRole := strings.Cut(arn, ":role/")
-	if !isRole {
+func roleFixes(arn, account string) []rotator.Fix {
+	name := roleName(arn)
+	if name == "" {
 		return nil
 	}
-	name := path[strings.LastIndex(path, "/")+1:]
 	inline := inShell("aws iam list-role-policies --role-name %s", name)
-	inline.For = "to see which policies the role has of its own"
+	inline.For = "to see which policies the role has of its own" + account
 	one := inShell("aws iam get-role-policy --role-name %s --policy-name POLICY", name)
 	one.For = "to see one of them, with its name in place of POLICY"
 	attached := inShell("aws iam list-attached-role-policies --role-name %s", name)
 	attached.For = "to see which are attached to it"
-	return []rotator.Fix{inline, one, attached}
+	return []rotator.Fix{inline, one, attached, policyVersion("POLICY-ARN",
+		"to see one of these, with its ARN in place of POLICY-ARN")}
+}
+
+// boundaryFixes show the permissions boundary of a role.
+func boundaryFixes(arn, account string) []rotator.Fix {
+	name := roleName(arn)
+	if name == "" {
+		return nil
+	}
+	show := inShell("aws iam get-role --role-name %s --query Role.PermissionsBoundary.PermissionsBoundaryArn --output "+
+		"text", name)
+	show.For = "to see the ARN of the permissions boundary" + account
+	return []rotator.Fix{show, policyVersion("POLICY-ARN", "to see that policy, with its ARN in place of POLICY-ARN")}
 }
 
 // arnOf is the whole ARN of a secret, which a policy needs: AWS's denial has no more of
@@ -115,7 +189,8 @@ func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d per
 	if d.NoKey {
 		text += ". To AWS it may also be that the key is not there, or is in another Region"
 	}
-	text += ". A permissions boundary, session or service control policy must allow it as well"
+	text += ". A permissions boundary, session or service control policy must allow it as well, and " +
+		"none may deny it, nor may the policy of the key"
 	text += ". Add to the role of the function: " + permissions.KeyUseStatement(of, actions...).String()
 	line, fixes := s.keyFixes(ctx, of, actions...)
 	if fixes == nil {

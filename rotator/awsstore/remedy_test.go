@@ -179,7 +179,6 @@ func TestTheSecretsOwnPolicy(t *testing.T) {
 		"with an explicit deny in a resource-based policy":   3,
 		"because no resource-based policy allows the action": 3,
 		"because no identity-based policy allows the action": 0,
-		"with an explicit deny in a VPC endpoint policy":     0,
 		"with an explicit deny":                              0, "": 0,
 	} {
 		store := script{"UpdateSecretVersionStage": deniedAs("UpdateSecretVersionStage", scriptARN, reason)}.store(t)
@@ -196,16 +195,48 @@ func TestTheSecretsOwnPolicy(t *testing.T) {
 	}
 }
 
-// TestThePoliciesOfARole that denies explicitly are shown by lines to be run.
-func TestThePoliciesOfARole(t *testing.T) {
+// TestThePolicyThatDenies is shown by lines to be run, of each kind that AWS says; of a role in another account than the
+// secret, with that account.
+func TestThePolicyThatDenies(t *testing.T) {
 	t.Parallel()
-	store := script{"UpdateSecretVersionStage": deniedAs("UpdateSecretVersionStage", scriptARN,
-		"with an explicit deny in an identity-based policy")}.store(t)
-	err := store.MoveLabel(t.Context(), scriptARN, rotator.LabelMove{Label: "AWSCURRENT", To: "a", From: "b"})
-	want := "[aws iam list-role-policies --role-name rotate aws iam get-role-policy --role-name rotate --policy-name POLICY " +
-		"aws iam list-attached-role-policies --role-name rotate]"
-	if got := fmt.Sprint(rotator.FixesOf(err)); got != want {
-		t.Errorf("to be run: %s, want %s", got, want)
+	const version = `aws iam get-policy-version --policy-arn POLICY-ARN --version-id "$(aws iam get-policy --policy-arn POLICY-ARN --query Policy.DefaultVersionId --output text)"`
+	role := []string{"aws iam list-role-policies --role-name rotate", "aws iam get-role-policy --role-name rotate --policy-name POLICY",
+		"aws iam list-attached-role-policies --role-name rotate", version}
+	organization := func(kind string) []string {
+		return []string{"for p in $(aws organizations list-policies --filter " + kind + " --query 'Policies[].Id' --output text); do " +
+			`aws organizations describe-policy --policy-id "$p"; done`}
+	}
+	endpoint := []string{"aws ec2 describe-vpc-endpoints --filters Name=service-name,Values=com.amazonaws.us-east-1.secretsmanager " +
+		"--query 'VpcEndpoints[].[VpcEndpointId,PolicyDocument]' --output text"}
+	const guard, scp = "arn:aws:iam::111122223333:policy/team/guard", "arn:aws:organizations::111111111111:policy/o-abc/service_control_policy/p-abcd1234"
+	for reason, want := range map[string][]string{
+		"an identity-based policy": role,
+		"a permissions boundary": {"aws iam get-role --role-name rotate --query Role.PermissionsBoundary.PermissionsBoundaryArn --output text",
+			version},
+		"a service control policy":  organization("SERVICE_CONTROL_POLICY"),
+		"a resource control policy": organization("RESOURCE_CONTROL_POLICY"),
+		"a VPC endpoint policy":     endpoint,
+		"a VPC endpoint policy transitively through a service control policy": append(endpoint[:1:1], organization("SERVICE_CONTROL_POLICY")...),
+		"a session policy":                   nil,
+		"an identity-based policy: " + guard: {strings.ReplaceAll(version, "POLICY-ARN", guard)},
+		"a permissions boundary: " + guard:   {strings.ReplaceAll(version, "POLICY-ARN", guard)},
+		"a service control policy: " + scp:   {"aws organizations describe-policy --policy-id p-abcd1234"},
+	} {
+		for _, secretARN := range []string{scriptARN, strings.Replace(scriptARN, "111122223333", "444455556666", 1)} {
+			store := script{"UpdateSecretVersionStage": deniedAs("UpdateSecretVersionStage", secretARN, "with an explicit deny in "+reason)}.store(t)
+			fixes := rotator.FixesOf(store.MoveLabel(t.Context(), secretARN, rotator.LabelMove{Label: "AWSCURRENT", To: "a", From: "b"}))
+			var got []string
+			for _, f := range fixes {
+				got = append(got, f.Run)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: to be run: %q, want %q", reason, got, want)
+			}
+			other := secretARN != scriptARN && strings.Contains(fmt.Sprint(want), " iam ")
+			if other != (len(fixes) > 0 && strings.Contains(fixes[0].For, "in account 111122223333, which is not the secret's")) {
+				t.Errorf("%s, secret %s: %+v", reason, secretARN, fixes)
+			}
+		}
 	}
 }
 

@@ -201,9 +201,6 @@ func (d Denial) OfSecretPolicy() bool {
 	return d.Layer == resourceBased && d.Through == "" && strings.HasPrefix(d.Action, "secretsmanager:") && !d.Key
 }
 
-// DeniesIdentity says whether a statement of an identity-based policy denies the call, which no other allows then.
-func (d Denial) DeniesIdentity() bool { return d.Explicit && d.Layer == identityBased }
-
 // owner is what the denied action is about.
 func (d Denial) owner() string {
 	service, _, _ := strings.Cut(d.Action, ":")

@@ -19,6 +19,11 @@ var options = map[string][]string{
 	"elasticache modify-user":                    nil, // named alone, to say whose matter it is
 	"memorydb update-user":                       nil,
 	"lambda add-permission":                      nil, // named alone: the policy that it makes is printed
+	"ec2 describe-vpc-endpoints":                 {"filters", "query", "output"},
+	"iam get-policy":                             {"policy-arn!", "query", "output"},
+	"iam get-policy-version":                     {"policy-arn!", "version-id!"},
+	"organizations describe-policy":              {"policy-id!"},
+	"organizations list-policies":                {"filter!", "query", "output"},
 	"iam get-role":                               {"role-name!", "query", "output"},
 	"iam get-role-policy":                        {"role-name!", "policy-name!"},
 	"iam list-attached-role-policies":            {"role-name!"},
@@ -63,7 +68,7 @@ const outfile = ""
 // are such a command. rotator/fleet makes its commands of parts; TestEachRemedyHelps runs those. An ARN may have a "!", of
 // which an interactive shell makes something else: each is put in as a ShellWord, or in quotes.
 func TestPrintedCommandsAreWhole(t *testing.T) {
-	command := regexp.MustCompile(`aws ([a-z]+) ([a-z]+(?:-[a-z]+)+|invoke)((?: --[a-z-]+(?:[ =](?:'[^']*'|[^ ';,()-][^ ';,()]*))?)*)( [a-z.]+\.json)?`)
+	command := regexp.MustCompile(`aws ([a-z0-9]+) ([a-z]+(?:-[a-z]+)+|invoke)((?: --[a-z-]+(?:[ =](?:'[^']*'|[^ ';,()-][^ ';,()]*))?)*)( [a-z.]+\.json)?`)
 	option := regexp.MustCompile(` --([a-z-]+)`)
 	half := regexp.MustCompile(`(\S+ )?\b[a-z-]*(?:[a-z]+-(?:secret|secrets|secret-value|version-ids|version-stage|resource|regions|key|deletion)|put-secret-value) --[a-z]`)
 	found := map[string]int{}
