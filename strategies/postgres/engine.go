@@ -219,12 +219,15 @@ func (Engine) ResetStatement(user string) string {
 		of := quoteIdent(original)
 		had += " (a clone of " + of + ": GRANT " + of + " TO " + quoteIdent(user) + ")"
 	}
-	return "ALTER ROLE " + quoteIdent(user) + " PASSWORD 'PASSWORD' -- if there is no such role: CREATE ROLE " +
-		quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT " + had + "; where rolcanlogin is f in pg_roles, " +
-		"and it is not locked on purpose: add LOGIN; where rolvaliduntil has passed: add VALID UNTIL 'infinity', " +
-		"or a later end; if logins are rejected after it, and SHOW password_encryption says md5: " + storeScram + ", " +
-		"and it again, in one session"
+	return "ALTER ROLE " + quoteIdent(user) + " PASSWORD 'PASSWORD' -- " + typedTwice + "; if there is no such role: " +
+		"CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT " + had + "; where rolcanlogin is " +
+		"f in pg_roles, and it is not locked on purpose: add LOGIN; where rolvaliduntil has passed: add VALID UNTIL " +
+		"'infinity', or a later end; if logins are rejected after it, and SHOW password_encryption says md5: " +
+		storeScram + ", and it again, in one session"
 }
+
+// typedTwice is how a password is typed in place of PASSWORD.
+const typedTwice = "write each ' of the password twice"
 
 // storeScram has the session store what a login by either method passes, md5 with a driver since 2018.
 const storeScram = "SET password_encryption = 'scram-sha-256'"

@@ -89,8 +89,8 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 			cause.Fixes = slices.DeleteFunc(cause.Fixes, func(f rotator.Fix) bool { // what Reset begins with
 				return strings.HasPrefix(f.For, ifDropped(user))
 			})
-			cause.Reset = s.reset("CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' -- if it was " +
-				"dropped, and not renamed; then GRANT it what it had")
+			cause.Reset = s.reset("CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' -- " + typedTwice +
+				"; if it was dropped, and not renamed; then GRANT it what it had")
 		}
 		return cause, err
 	}
@@ -299,7 +299,7 @@ func (s *session) gone(ctx context.Context, user string) (candidate, text string
 	}
 	create := s.mend("CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD'")
 	create.For = ifDropped(user) + "to create it again"
-	create.Note = "or another password, where no version is for it"
+	create.Note = typedTwice + "; or another password, where no version is for it"
 	remade, again := "", rotator.Sentence{}
 	if row[0] == "t" {
 		original, isClone := strings.CutSuffix(user, cloneSuffix)

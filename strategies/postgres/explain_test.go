@@ -98,12 +98,18 @@ func TestThePasswordIsSetBackAndNoMore(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		user, pw := s.NewRole(t, "NOLOGIN VALID UNTIL '2999-01-01'")
 		line, note, _ := strings.Cut(engine().ResetStatement(user), " -- ")
-		s.run(t, strings.Replace(line, "'PASSWORD'", "'another'", 1))
+		const stored = `that one's \own`
+		if !strings.HasPrefix(note, "write each ' of the password twice") {
+			t.Errorf("of a quote it says nothing: %s", note)
+		}
+		s.run(t, strings.Replace(line, "'PASSWORD'", "'"+strings.ReplaceAll(stored, "'", "''")+"'", 1))
 		if kept := s.ask(t, "SELECT rolcanlogin || ' ' || extract(year FROM rolvaliduntil) FROM pg_roles WHERE rolname = $1",
 			user); kept != "false 2999" || !strings.Contains(note, "add LOGIN") || !strings.Contains(note, "add VALID UNTIL") {
 			t.Errorf("after %s (%s): %s", line, note, kept)
 		}
-		s.run(t, "ALTER ROLE "+user+" LOGIN VALID UNTIL 'tomorrow' PASSWORD '"+pw+"'")
+		s.run(t, "ALTER ROLE "+user+" LOGIN VALID UNTIL 'tomorrow'")
+		ok(t, engine().Ping(t.Context(), s.login(user, stored)))
+		s.run(t, "ALTER ROLE "+user+" PASSWORD '"+pw+"'")
 		warnings, err := engine().DryRunSetPassword(t.Context(), s.superuser(), user, password())
 		ok(t, err)
 		if len(warnings) != 1 || len(warnings[0].Fixes) != 1 || !strings.Contains(warnings[0].Fixes[0].For, "no end") {

@@ -398,7 +398,7 @@ func (s *scene) resetSuperuserAnd(more string) {
 		s.t.Errorf("not to be added: %s: %s", more, s.text)
 	}
 	boss := s.holder(s.user+"boss", "AWSCURRENT")
-	m := regexp.MustCompile(`in place of PASSWORD:\n +(ALTER .*?'PASSWORD'.*)\n +\((?:if there is no such role: (CREATE .*?), and)?`).FindStringSubmatch(s.text)
+	m := regexp.MustCompile(`in place of PASSWORD:\n +(ALTER .*?'PASSWORD'.*)\n +\((?:write [^;]*; if there is no such role: (CREATE .*?), and)?`).FindStringSubmatch(s.text)
 	if m == nil {
 		s.t.Fatalf("no statement for the superuser in: %s", s.text)
 	}
