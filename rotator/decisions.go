@@ -154,7 +154,7 @@ func (r rule) text(printed []Fix, query bool) string {
 		text = strings.ReplaceAll(text, byQuery, "")
 	}
 	if !slices.ContainsFunc(printed, func(f Fix) bool { return strings.Contains(f.Run, joinVersions) }) {
-		text = strings.ReplaceAll(text, storePending, strings.Replace(storePending, byLine, "", 1))
+		text = strings.Replace(text, storePending+", as printed below", storePending, 1)
 	}
 	if slices.ContainsFunc(printed, Fix.takesPassword) { // what mends it may be to set one
 		besides = strings.Replace(besides, "set no password, and ", "", 1)
@@ -194,16 +194,11 @@ const noneWorks = "no labeled version works. In this order: (1) Find the cause, 
 	"superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is gone). " +
 	"Then run status again"
 
-// pendingElsewhere and storePending are about an AWSPENDING that was not tried, and may have the password that is set.
-const (
-	pendingElsewhere = "AWSCURRENT is rejected. AWSPENDING is for another target, as its line says, and was not " +
-		"tried: keep it. If one of the two was edited after setSecret, the password of AWSPENDING is the one set. "
-	storePending = "Store it beside all else that AWSCURRENT has" + byLine + ", and run status again: it says what " +
-		"of that is wrong"
-	// byLine stands in storePending where a line with joinVersions is printed.
-	byLine       = ", as printed below"
-	joinVersions = "jq -ces 'if length == 2 then "
-)
+// storePending stands in a reason before ", as printed below", where a line with joinVersions is.
+const storePending = "Store it beside all else that AWSCURRENT has"
+
+// joinVersions puts two versions together.
+const joinVersions = "jq -ces 'if length == 2 then "
 
 // moveBack is for an AWSCURRENT that was stored for the wrong target.
 func moveBack() Fix {
@@ -483,14 +478,22 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT is rejected. AWSPENDING and AWSPREVIOUS are for another user or target, as their " +
 				"lines say, and were not tried: keep both. If AWSCURRENT names the wrong one, move the label back, " +
 				"as printed below, and run status again. If it names the right one, and was edited after setSecret, " +
-				"the password of AWSPENDING is the one set. " + storePending + ". Else " + noneWorks},
+				"the password of AWSPENDING is the one set. Store it beside all else that AWSCURRENT has, as printed " +
+				"below, and run status again: it says what of that is wrong. Else " + noneWorks},
 		{current: is(CredentialRejected), pending: is(CredentialOtherTarget), otherUser: no,
 			previous: is(CredentialNotTested), action: ActionInvestigate, resets: true, lines: whoSetIt(),
-			reason: pendingElsewhere + storePending + ". Else have AWSPREVIOUS tested first, as printed below: a " +
-				"second rejected login in a row can lock the user. If it is rejected too, " + noneWorks},
+			reason: "AWSCURRENT is rejected. AWSPENDING is for another target, as its line says, and was not tried: " +
+				"keep it. If one of the two was edited after setSecret, the password of AWSPENDING is the one set. " +
+				"Store it beside all else that AWSCURRENT has, as printed below, and run status again: it says what " +
+				"of that is wrong. Else have AWSPREVIOUS tested first, as printed below: a second rejected login in " +
+				"a row can lock the user. If it is rejected too, " + noneWorks},
 		{current: is(CredentialRejected), pending: is(CredentialOtherTarget), otherUser: no,
 			previous: is(credentialNone, CredentialRejected), action: ActionResetPassword, resets: true,
-			lines: whoSetIt(), reason: pendingElsewhere + storePending + ". Else " + noneWorks},
+			lines: whoSetIt(),
+			reason: "AWSCURRENT is rejected. AWSPENDING is for another target, as its line says, and was not tried: " +
+				"keep it. If one of the two was edited after setSecret, the password of AWSPENDING is the one set. " +
+				"Store it beside all else that AWSCURRENT has, as printed below, and run status again: it says what " +
+				"of that is wrong. Else " + noneWorks},
 		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			lines: whoSetIt(),
 			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can " +

@@ -671,6 +671,26 @@ func (s *scene) valkeyRules(before []rotator.Fix) {
 	}
 }
 
+// editedAfterSetSecret: AWSCURRENT names a database that is none, and AWSPENDING has the password that is set. AWSPREVIOUS is
+// of the one target or the other; where rejected logins count, only one of them is made.
+func (s *scene) editedAfterSetSecret(twice bool, says string) {
+	s.not("valkey")
+	right, database := s.has(s.user), []any(nil)
+	if s.isMySQL() {
+		database = []any{"dbname", "shop"}
+	}
+	before := database
+	if twice {
+		before = []any{"dbname", "nowhere"}
+	}
+	s.stuck(aws.Bool(true), s.value(s.user, s.canary(), before...), s.value(s.user, s.canary(), "dbname", "nowhere"), s.value(s.user, right, database...))
+	s.names, s.says = says, says
+	s.fix = func() {
+		s.put(s.value(s.user, right, "dbname", "nowhere"))
+		s.names, s.fix = "correct dbname in the secret", func() { s.put(s.value(s.user, right, database...)) }
+	}
+}
+
 // scenes arrange what each row of the table of decisions is for. Which row a scene meets is
 // not said here: it depends on the engine, and the test counts.
 var scenes = map[string]func(*scene){
@@ -701,6 +721,12 @@ var scenes = map[string]func(*scene){
 			s.put(s.value(s.user, right, "dbname", "nowhere"))
 			s.names, s.fix = "correct dbname in the secret", func() { s.put(s.value(s.user, right, database...)) }
 		}
+	},
+	"a dbname that is none was stored after setSecret, and AWSPREVIOUS is from before": func(s *scene) {
+		s.editedAfterSetSecret(false, "if AWSCURRENT names the right user and target, to store the password of AWSPENDING")
+	},
+	"a dbname that is none was stored twice after setSecret": func(s *scene) {
+		s.editedAfterSetSecret(true, "if AWSCURRENT or AWSPENDING was edited after setSecret")
 	},
 	"a dbname that is none, and a superuser is at hand": func(s *scene) {
 		s.my()
