@@ -375,7 +375,8 @@ const (
 		"VARIABLES LIKE 'validate_password%' shows what it wants)"
 	locks = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH " +
 		"TABLES. Try again; if it lasts, {fix} shows whose session it may be, and KILL ends that"
-	// Seen on 10.5 to 11.8: the lock is asked for after the change, to write that to the binary log.
+	// Seen on 10.5 to 11.8: the lock is asked for after the change, to write that to the binary log, and
+	// max_statement_time ends the wait.
 	unlogged = ". Beside BACKUP STAGE BLOCK_COMMIT the change is made all the same and is not in the binary log: see " +
 		"at each replica (SHOW CREATE USER, SHOW GRANTS) whether it has that, and make it there by hand if not"
 	endedStatement = "the server ended the statement, which took too long, or an administrator did. Try again; if " +
