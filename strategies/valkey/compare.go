@@ -252,8 +252,25 @@ func (a account) alone(other account) []string {
 			every && (strings.HasPrefix(word, "+") || word == "-@all") ||
 			slices.Contains(others, "~*") && (strings.HasPrefix(word, "~") || strings.HasPrefix(word, "%")) ||
 			partly && strings.HasPrefix(word, "%") && slices.Contains(others, "~"+pattern) ||
-			slices.Contains(others, "&*") && strings.HasPrefix(word, "&")
+			slices.Contains(others, "&*") && strings.HasPrefix(word, "&") || within(word, others)
 	})
+}
+
+// everyDatabase is shown without a word: rules hold a user to some since Valkey 9.1.
+const everyDatabase = "alldbs"
+
+// within says whether a word permits databases, and none that others have not.
+func within(word string, others []string) bool {
+	some, permits := strings.CutPrefix(word, "db=")
+	if word == "resetdbs" || permits && slices.Contains(others, everyDatabase) {
+		return true
+	}
+	at := slices.IndexFunc(others, func(other string) bool { return strings.HasPrefix(other, "db=") })
+	if !permits || at < 0 {
+		return false
+	}
+	has := strings.Split(strings.TrimPrefix(others[at], "db="), ",")
+	return !slices.ContainsFunc(strings.Split(some, ","), func(n string) bool { return !slices.Contains(has, n) })
 }
 
 // otherOrder says whether of two commands that both accounts name, one gives and one takes, and in another order.
@@ -276,7 +293,7 @@ func (a account) otherOrder(b account) bool {
 // words are the rules of an account, of which a selector is one. What says that it has no more than others show without
 // a word is none: releases differ in it.
 func (a account) words() (all []string) {
-	open := false
+	open, some := false, false
 	for _, word := range a.rules {
 		if !open && (word == "sanitize-payload" || word == "resetchannels") {
 			continue
@@ -284,9 +301,12 @@ func (a account) words() (all []string) {
 		if open {
 			all[len(all)-1] += " " + word
 		} else {
-			all = append(all, word)
+			all, some = append(all, word), some || word == "resetdbs" || strings.HasPrefix(word, "db=")
 		}
 		open = (open || strings.HasPrefix(word, "(")) && !strings.HasSuffix(word, ")")
+	}
+	if !some {
+		all = append(all, everyDatabase)
 	}
 	return all
 }

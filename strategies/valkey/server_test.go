@@ -1371,6 +1371,91 @@ func TestAClonesRulesAtEachNode(t *testing.T) {
 	}
 }
 
+// TestDatabases: rules may hold a user to databases since Valkey 9.1, where none is said for every one. A user that
+// may use less than the other of its pair is told of, and by the line that is printed it may use them.
+func TestDatabases(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	boss, app := s.pair(t)
+	clone, err := s.user(t.Context(), app.User+"_clone", ordinary)
+	ok(t, err)
+	set := func(user string, rules ...string) {
+		t.Helper()
+		ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", user}, rules...)))
+	}
+	if s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "alldbs"}) != nil {
+		t.Skip("the server knows no databases in rules")
+	}
+	for what, c := range map[string]struct {
+		app, clone      string // their rules
+		original, other string // what the line gives that user where it is in use; "": nothing
+		loses           string // what the clone loses by a rotation
+	}{
+		"neither":               {"alldbs", "alldbs", "", "", ""},
+		"alike":                 {"db=1,2", "db=2,1", "", "", ""},
+		"the original has one":  {"db=1", "alldbs", "alldbs", "", "alldbs"},
+		"the original has none": {"resetdbs", "db=1", "db=1", "", "db=1"},
+		"the clone has one":     {"alldbs", "db=1", "", "alldbs", ""},
+		"the clone has fewer":   {"db=1,2", "db=1", "", "db=1,2", ""},
+		"each has another":      {"db=1", "db=2", "", "", "db=2"},
+	} {
+		for _, inUse := range []string{app.User, clone.User} {
+			set(app.User, c.app)
+			set(clone.User, c.clone)
+			pair := strategies.Pair{Original: app.User, Clone: clone.User, Target: clone.User, Consent: true}
+			want := c.original
+			if inUse == clone.User {
+				pair.Target, want = app.User, c.other
+			}
+			lacks, remark, err := valkey.Engine{}.ComparePair(t.Context(), boss, pair)
+			ok(t, err)
+			warnings, err := valkey.Engine{}.DryRunEnsureClone(t.Context(), boss, pair, password())
+			ok(t, err)
+			told := strings.Contains(fmt.Sprint(warnings), fmt.Sprintf("%q alone has: %s)", clone.User, c.loses))
+			if told != (c.loses != "") || strings.Contains(fmt.Sprint(warnings), "different rules") != told {
+				t.Errorf("%s: the preflight says %v", what, warnings)
+			}
+			if want == "" {
+				if lacks.Text != "" || (remark != "") != told {
+					t.Errorf("%s, %s is in use: %q, %q", what, inUse, lacks.Text, remark)
+				}
+				continue
+			}
+			if len(lacks.Fixes) == 0 || lacks.Fixes[0].Run != "ACL SETUSER "+inUse+" "+want {
+				t.Fatalf("%s, %s is in use: %+v, %q", what, inUse, lacks, remark)
+			}
+			ok(t, s.Exec(t.Context(), strings.Fields(lacks.Fixes[0].Run)))
+			lacks, _, err = valkey.Engine{}.ComparePair(t.Context(), boss, pair)
+			if ok(t, err); lacks.Text != "" {
+				t.Errorf("%s, %s is in use, and has it: %q", what, inUse, lacks.Text)
+			}
+		}
+	}
+	for _, rules := range []string{"~* +@all", "~* +@all -select", "~* +hget", "~a* +get +set +select"} {
+		for databases, kind := range map[string]rotator.Kind{"alldbs": "", "db=0": "", "db=1,3": "", "resetdbs": rotator.KindPrivilege} {
+			set(app.User, append([]string{"reset", "on", "#" + sha(app.Password), databases}, strings.Fields(rules)...)...)
+			if databases == "db=1,3" && (strings.Contains(rules, "-select") || strings.Contains(rules, "hget")) {
+				kind = rotator.KindPrivilege // it comes to none
+			}
+			remark, err := valkey.Engine{}.TestUse(t.Context(), app)
+			if rotator.KindOf(err) != kind || strings.Contains(remark.Text, "database 1 and not 0") != (databases == "db=1,3" && kind == "") {
+				t.Errorf("%s %s: %q, %v", rules, databases, remark.Text, err)
+			}
+			if err == nil {
+				continue
+			}
+			fixes := rotator.FixesOf(err)
+			at := slices.IndexFunc(fixes, func(f rotator.Fix) bool { return f.Run == "ACL SETUSER "+app.User+" alldbs" })
+			if at < 0 {
+				t.Fatalf("%+v", fixes)
+			}
+			set(app.User, "alldbs")
+			_, err = valkey.Engine{}.TestUse(t.Context(), app)
+			ok(t, err)
+		}
+	}
+}
+
 // TestAPasswordThatTheSecretDoesNotHold: a rotation ends it, and the preflight says so first, of every strategy and of
 // each user of a pair. What the secret holds is no such password: the old one of dual passwords, of AWSPREVIOUS, and the
 // new one of a rotation that was cut off, of AWSPENDING.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -98,6 +99,9 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 		if err = s.readOnly(ctx, answers); err != nil {
 			return "", err
 		}
+		if slices.ContainsFunc(answers, ofDatabase) {
+			return s.databases(ctx)
+		}
 		for j, answer := range answers {
 			switch {
 			case denied(answer):
@@ -178,12 +182,44 @@ func (s *session) served(ctx context.Context, answers []any) (remark string, err
 		switch err := s.wrap(ctx, op, said); {
 		case errors.Is(err, rotator.KindUnreachable):
 			return "", err
-		case word == "NOPERM" && !denied(answer):
+		case word == "NOPERM" && !denied(answer) && !ofDatabase(answer):
 			remark = fmt.Sprintf("its key patterns do not cover every key (ACL GETUSER %s shows them)",
 				typed(s.login.User))
 		}
 	}
 	return remark, nil
+}
+
+// ofDatabase says whether an answer is that the user may not use the database that a connection is in, which is 0 when
+// it begins: rules hold users to databases since Valkey 9.1.
+func ofDatabase(answer any) bool {
+	said, refused := answer.(serverError)
+	return refused && strings.HasPrefix(string(said), "NOPERM") && strings.Contains(string(said), "access database")
+}
+
+// databases judges a user that may not use database 0. Which its clients use, it cannot know: that it is held to others
+// is a remark.
+func (s *session) databases(ctx context.Context) (remark string, err error) {
+	const most = 1024 // servers have 16, unless they are told otherwise
+	var commands [][]string
+	for n := range most {
+		commands = append(commands, []string{"SELECT", strconv.Itoa(n)})
+	}
+	answers, err := s.ask(ctx, operation{action: "looking for a database that the user may use"}, commands...)
+	if err != nil {
+		return "", err
+	}
+	all := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(s.login.User)+" alldbs -- on every node")
+	all.For = "if it is to use every database"
+	n := slices.Index(answers, any("OK"))
+	if n < 0 {
+		return "", s.errorf(rotator.KindPrivilege, "user %q logs in, and its rules (resetdbs, db=) permit it no database "+
+			"that it may SELECT, nor 0, in which connections begin: clients get NOPERM. ACL GETUSER %s shows them. To "+
+			"permit it every one, %s, %s, then %s", s.login.User, typed(s.login.User), all, all.Note, saveUsers(s.save))
+	}
+	return fmt.Sprintf("its rules permit it database %d and not 0, in which connections begin (db= in ACL GETUSER %s): "+
+		"clients that do not SELECT another get NOPERM. If that is not how it is meant, as an administrator, %s, %s, "+
+		"then %s", n, typed(s.login.User), all, all.Note, saveUsers(s.save)), nil
 }
 
 // readOnly judges whether the server is a replica that refuses a user what it may write. A node of a cluster sends such
