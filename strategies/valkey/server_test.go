@@ -1174,6 +1174,50 @@ func TestASessionThatServesNothing(t *testing.T) {
 	}
 }
 
+// TestAClusterThatIsDown: a node of a cluster lets users in, and serves no key while a slot has no node. A user that is
+// held to some keys sees that where it may CLUSTER INFO.
+func TestAClusterThatIsDown(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Mode: "cluster"})}
+		use := func(rules string) (string, error) {
+			t.Helper()
+			app, err := s.user(t.Context(), name("app"), strings.Fields(rules))
+			ok(t, err)
+			remark, err := valkey.Engine{}.TestUse(t.Context(), app)
+			return remark.Text, err
+		}
+		const every, some, sees = "~* +get +set", "~orders:* +@read +@write", "~orders:* +@read +@write +cluster|info"
+		for _, rules := range []string{every, sees} {
+			_, err := use(rules)
+			wants(t, err, rotator.KindUnreachable, "slots that no node serves", "CLUSTER INFO")
+		}
+		const unseen = "whether each slot is served was not seen"
+		if remark, err := use(some); err != nil || !strings.Contains(remark, unseen) {
+			t.Errorf("%s: %q, %v", release, remark, err)
+		}
+		slots := []string{"CLUSTER", "ADDSLOTS"}
+		for n := range 16384 {
+			slots = append(slots, strconv.Itoa(n))
+		}
+		ok(t, s.Exec(t.Context(), slots))
+		up := func() bool {
+			info, err := s.Ask(t.Context(), s.Superuser, s.Password, []string{"CLUSTER", "INFO"})
+			return err == nil && strings.Contains(fmt.Sprint(info), "cluster_state:ok")
+		}
+		for deadline := time.Now().Add(time.Minute); !up(); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: the cluster does not come up: %s", release, s.Log())
+			}
+		}
+		for _, rules := range []string{every, sees, some} {
+			if remark, err := use(rules); err != nil || strings.Contains(remark, unseen) != (rules == some) {
+				t.Errorf("%s: all is well, and %s: %q, %v", release, rules, remark, err)
+			}
+		}
+	}
+}
+
 // TestCategoriesWithPower: a category of commands gives what one of its commands gives. Consent does not hand out the
 // password of a user with power that the user in use lacks.
 func TestCategoriesWithPower(t *testing.T) {

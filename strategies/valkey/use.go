@@ -92,7 +92,10 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 			return "", err
 		}
 		if i == 0 {
-			if remark, err = s.served(ctx, answers); err != nil {
+			if remark, err = s.served(ctx, answers); err == nil && remark != "" && s.mode == "cluster" {
+				remark, err = s.slots(ctx, remark)
+			}
+			if err != nil {
 				return "", err
 			}
 		}
@@ -190,6 +193,25 @@ func (s *session) served(ctx context.Context, answers []any) (remark string, err
 	return remark, nil
 }
 
+// slots adds to the remark on a user that is held to some keys, of which none was tried: a node serves no key while the
+// cluster lacks a slot.
+func (s *session) slots(ctx context.Context, remark string) (string, error) {
+	answers, err := s.ask(ctx, operation{}, []string{"CLUSTER", "INFO"})
+	if err != nil {
+		return "", err
+	}
+	info, _ := answers[0].(string)
+	switch field(info, "cluster_state") {
+	case "ok":
+		return remark, nil
+	case "fail":
+		return "", s.wrap(ctx, operation{action: "the login is accepted, and commands are not carried out"},
+			serverError("CLUSTERDOWN"))
+	}
+	return remark + "; whether each slot is served was not seen (cluster_state in CLUSTER INFO; status sees it where " +
+		"the user has +cluster|info)", nil
+}
+
 // ofDatabase says whether an answer is that the user may not use the database that a connection is in, which is 0 when
 // it begins: rules hold users to databases since Valkey 9.1.
 func ofDatabase(answer any) bool {
@@ -213,11 +235,12 @@ func (s *session) databases(ctx context.Context) (remark string, err error) {
 	all.For = "if it is to use every database"
 	n := slices.Index(answers, any("OK"))
 	if n < 0 {
-		return "", s.errorf(rotator.KindPrivilege, "user %q logs in, and its rules (resetdbs, db=) permit it no database "+
-			"that it may SELECT, nor 0, in which connections begin: clients get NOPERM. ACL GETUSER %s shows them. To "+
-			"permit it every one, %s, %s, then %s", s.login.User, typed(s.login.User), all, all.Note, saveUsers(s.save))
+		return "", s.errorf(rotator.KindPrivilege, "user %q logs in, and its rules (resetdbs, db=) permit it no "+
+			"database that it may SELECT, nor 0, in which connections begin: clients get NOPERM. ACL GETUSER %s shows "+
+			"them. To permit it every one, %s, %s, then %s", s.login.User, typed(s.login.User), all, all.Note,
+			saveUsers(s.save))
 	}
-	return fmt.Sprintf("its rules permit it database %d and not 0, in which connections begin (db= in ACL GETUSER %s): "+
+	return fmt.Sprintf("its rules permit it database %d and not 0, in which connections begin (ACL GETUSER %s): "+
 		"clients that do not SELECT another get NOPERM. If that is not how it is meant, as an administrator, %s, %s, "+
 		"then %s", n, typed(s.login.User), all, all.Note, saveUsers(s.save)), nil
 }
