@@ -160,6 +160,19 @@ func (s *session) letsAnyIn(user, label string) error {
 // atThePrompt is said where a command has a password: a shell takes > for its own, and then sets none.
 const atThePrompt = "at the prompt of valkey-cli or redis-cli"
 
+// split is said of a password that the prompt takes apart, and then sets another. What the line does is right for any.
+func split(p secret.Password) string {
+	if !strings.ContainsAny(p.Reveal(), " \t\n\v\f\r\"'") {
+		return ""
+	}
+	return ". This password has a space, a quote or a line break, so at the prompt #HASH in place of >PASSWORD, where " +
+		"HASH is what " + hashOf + " prints"
+}
+
+// hashOf prints the SHA-256 of the password of a version, byte for byte.
+const hashOf = "aws secretsmanager get-secret-value --secret-id SECRET --version-stage LABEL --query SecretString " +
+	"--output text | jq -j .password | sha256sum"
+
 // overwrites is said of each command that saves users, and of a rotation, which runs one. No client can read the file:
 // whether it has more, the function does not see. save is that command, if it is known.
 func overwrites(save []string) string {

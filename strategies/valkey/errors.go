@@ -88,6 +88,9 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 				}
 			}
 		}
+		if kind == rotator.KindLoginRejected {
+			sentence += split(s.login.Password)
+		}
 		cause = errors.New("the server answered " + s.code(word))
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.KindDeadline, "the call was cancelled", ctx.Err()

@@ -27,8 +27,7 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 			restoreRules(users[0]) + ". To save users " + overwrites(nil) + ". off: ACL SETUSER " + names[0] +
 			" on. No rule with + in its line: it was " +
 			"made again without its rules, and may log in and do nothing: the same, before anything is saved. " +
-			"Otherwise the password is another: what follows # is the SHA-256 of one (printf %s \"$PASSWORD\" | " +
-			"sha256sum)"}
+			"Otherwise the password is another: what follows # is the SHA-256 of one (" + hashOf + ")"}
 	return append([]rotator.Fix{look}, saveUsers(nil).Fixes[1:]...)
 }
 
@@ -103,6 +102,9 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 			if lets != nil {
 				cause.Text += "; at " + strings.Join(lets, " and ") + " it is on and has this very password"
 			}
+		}
+		if !cause.Right {
+			cause.Text += split(login.Password)
 		}
 		if i == 0 && lets != nil && cause.Reset != "" { // of others, no password is to be set
 			cause.Reset, cause.Fixes = "", append([]rotator.Fix{addPassword(login.User, others)}, cause.Fixes...)

@@ -1,8 +1,10 @@
 package valkey_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -402,6 +404,49 @@ func TestWhatIsTypedIsForTheUser(t *testing.T) {
 				}
 			}
 			ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", user, user + "_clone"}))
+		}
+	}
+}
+
+// TestAPasswordThatThePromptSplits: what is printed for it sets that very password, which >PASSWORD at the prompt does
+// not. Of others it says nothing.
+func TestAPasswordThatThePromptSplits(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		boss, app := s.pair(t)
+		for word, split := range map[string]bool{`correct horse "battery" staple`: true, "summer ": true, "winter on": true,
+			"summer\n": true, "it's": true, "a\tb": true, `back\slash`: false, "\\n\u00a0ü#>%": false} {
+			login := with(app, secret.NewPassword(word))
+			wrong := valkey.Engine{}.Ping(t.Context(), login)
+			wants(t, wrong, rotator.KindLoginRejected)
+			causes, err := valkey.Engine{}.Explain(t.Context(), boss, login)
+			ok(t, err)
+			line, _, _ := strings.Cut(causes[0].Reset, " -- ")
+			for _, said := range []string{wrong.Error(), causes[0].Text} {
+				if strings.Contains(said, "#HASH in place of >PASSWORD") != split || strings.Contains(said, word) {
+					t.Errorf("%s: %q: %s", release, word, said)
+				}
+			}
+			hash := "#" + sha(login.Password)
+			if jq, err := exec.LookPath("jq"); err == nil && split {
+				_, after, _ := strings.Cut(wrong.Error(), "--output text | jq ")
+				command, _, _ := strings.Cut(after, " prints")
+				shell := exec.CommandContext(t.Context(), "sh", "-c", jq+" "+command)
+				value, _ := json.Marshal(map[string]string{"password": word})
+				shell.Stdin = bytes.NewReader(append(value, '\n'))
+				out, err := shell.Output()
+				ok(t, err)
+				if digits, _, _ := strings.Cut(string(out), " "); "#"+digits != hash {
+					t.Errorf("%q: %s: %s", word, command, out)
+				}
+			}
+			typed := ">" + word
+			if split {
+				typed = hash
+			}
+			s.prompt(t, strings.Replace(line, ">PASSWORD", typed, 1))
+			ok(t, s.logIn(t.Context(), login))
 		}
 	}
 }
