@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -269,7 +270,15 @@ func (a AlternatingUsers) NotInDryRun(ctx context.Context, r rotator.Rotation) (
 func (a AlternatingUsers) TestUse(ctx context.Context, r rotator.Rotation) (remark rotator.Sentence,
 	err error) {
 	remark, err = testUse(ctx, a.Engine, r, a.SuperuserSecretARN, !a.rotateOnly(r.Current))
-	if err != nil || a.rotateOnly(r.Current) {
+	comparer, compares := a.Engine.(PairComparer)
+	if err != nil && !(compares && errors.Is(err, rotator.KindPrivilege)) || a.rotateOnly(r.Current) {
+		return remark, err
+	}
+	if err != nil { // the other of the pair may have still what it has lost
+		if login, pair, other := a.Engine.Traits().parseCurrent(r); other == nil {
+			_, other = a.comparePair(ctx, r, comparer, login, pair, remark)
+			err = rotator.WithFix(err, "", append(rotator.FixesOf(err), rotator.FixesOf(other)...)...)
+		}
 		return remark, err
 	}
 	login, pair, err := a.Engine.Traits().parseCurrent(r)
@@ -279,7 +288,7 @@ func (a AlternatingUsers) TestUse(ctx context.Context, r rotator.Rotation) (rema
 	if clones, ok := a.Engine.(CloneTester); ok && pair.InUse() == pair.Clone {
 		return remark, clones.TestClone(ctx, login, pair)
 	}
-	if comparer, ok := a.Engine.(PairComparer); ok {
+	if compares {
 		return a.comparePair(ctx, r, comparer, login, pair, remark)
 	}
 	return remark, nil
@@ -301,7 +310,11 @@ func (a AlternatingUsers) comparePair(ctx context.Context, r rotator.Rotation, e
 		return rotator.Sentence{}, err
 	}
 	if lacks.Text != "" {
-		rotate := rotator.Fix{By: rotator.ByShell, For: "if a rotation is to make the two alike, in place of that",
+		alike := "make the two alike"
+		if pair.InUse() == pair.Clone {
+			alike = fmt.Sprintf("move clients to user %q and ", pair.Target) + alike
+		}
+		rotate := rotator.Fix{By: rotator.ByShell, For: "if a rotation is to " + alike + ", in place of that",
 			Turn: rotator.TurnLast,
 			Run:  "aws secretsmanager rotate-secret --secret-id " + rotator.ShellWord(r.SecretARN)}
 		return rotator.Sentence{}, rotator.WithFix(fmt.Errorf("%w: %s", rotator.KindPrivilege, lacks), "",

@@ -130,12 +130,20 @@ func (s *session) getBack(all map[string]account, user, label string) rotator.Se
 
 // checkRules refuses a user that may do nothing, or, where its clone gets its rules, no more than log in and look while
 // the clone may: it was deleted and made again. A rotation would save it so, over the line that the file has of it.
-func (s *session) checkRules(a, clone account) error {
+func (s *session) checkRules(a, clone account, proved bool) error {
 	if !a.bare() && (a.powerful() || !clone.powerful()) {
 		return nil
 	}
-	return s.errorf(rotator.KindPrivilege, "user %q %s, as one that was deleted and made again, and a rotation would "+
-		"save it so: %s. Then save users (%s)", a.name, a.lacks(), restoreRules(a.name), s.saving())
+	const made = "user %q %s, as one that was deleted and made again: its clients get NOPERM, and a rotation would " +
+		"save it so: "
+	if !clone.powerful() || !proved { // it may be no pair: what a stranger may do is not shown
+		return s.errorf(rotator.KindPrivilege, made+"%s. Then save users (%s)", a.name, a.lacks(), restoreRules(a.name),
+			s.saving())
+	}
+	give := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(a.name)+" "+typedRules(clone.rules)+
+		" -- on every node")
+	return s.errorf(rotator.KindPrivilege, made+"user %q, the other of its pair, has rules still: %s, %s, then %s",
+		a.name, a.lacks(), clone.name, give, give.Note, saveUsers(s.save))
 }
 
 // saving is the command that saves users.
@@ -165,8 +173,8 @@ func split(p secret.Password) string {
 	if !strings.ContainsAny(p.Reveal(), " \t\n\v\f\r\"'") {
 		return ""
 	}
-	return ". This password has a space, a quote or a line break, so at the prompt #HASH in place of >PASSWORD, where " +
-		"HASH is what " + hashOf + " prints"
+	return ". This password has a space, a quote or a line break, so at the prompt #HASH in place of >PASSWORD, " +
+		"where HASH is what " + hashOf + " prints"
 }
 
 // hashOf prints the SHA-256 of the password of a version, byte for byte.
@@ -219,9 +227,10 @@ func restoreRules(user string) string {
 		"REWRITE overwrites them). If its line was written there by hand and not loaded, ACL LOAD (of an aclfile), " +
 		"which also undoes what others have not saved. If it was deleted, " +
 		"ACL SETUSER " + typed(user) + " reset, and after that the words of its line in that file, or of its line " +
-		"in ACL LIST of any node (without reset, a password that it was given since goes on working). If its clone " +
-		"alone has a line, the words of that, with >PASSWORD in place of the word that begins with #, which is the " +
-		"clone's password. Likewise each other user that the file has and ACL LIST has not: to save erases its line"
+		"in ACL LIST of any node (without reset, a password that it was given since goes on working). If " +
+		"neither has one, the words of the line of user " + typed(pairOf(user)) + ", if the two are a pair, with " +
+		">PASSWORD in place of the word that begins with # (the password of " + typed(user) + "). Likewise " +
+		"each other user that the file has and ACL LIST has not: to save erases its line"
 }
 
 // set changes the passwords of a user by rules that are made of what it has, and saves.
@@ -232,7 +241,7 @@ func (s *session) set(ctx context.Context, user string, dry bool, rules func(acc
 	}
 	a, err := s.find(all, user, rotator.LabelCurrent)
 	if err == nil {
-		err = s.checkRules(a, account{})
+		err = s.checkRules(a, account{}, false)
 	}
 	if err != nil {
 		return err
@@ -495,9 +504,9 @@ func (s *session) align(ctx context.Context, login strategies.Login, pair strate
 	}
 	original, clone := all[pair.Original], all[pair.Clone]
 	if !pair.PasswordOnly {
-		err = s.checkRules(original, clone)
-	} else if err = s.checkRules(original, account{}); err == nil {
-		err = s.checkRules(clone, account{})
+		err = s.checkRules(original, clone, denied == nil)
+	} else if err = s.checkRules(original, account{}, false); err == nil {
+		err = s.checkRules(clone, account{}, false)
 	}
 	if err != nil {
 		return nil, also(denied, err)

@@ -111,19 +111,16 @@ func (s *session) at(node *session, said string) string {
 func (c change) lacks(pair strategies.Pair) (text, line string) {
 	inUse, other, next := *c.like, c.of, "takes it from user %q, too"
 	if pair.InUse() == pair.Clone {
-		inUse, other, next = c.of, *c.like, "gives it that"
+		inUse, other, next = c.of, *c.like, "moves them to user %q, and makes the two alike"
 	}
 	words := inUse.lacking(other)
 	if words == nil || other.bare() {
 		return "", ""
 	}
-	if strings.Contains(next, "%q") {
-		next = fmt.Sprintf(next, other.name)
-	}
 	line = "ACL SETUSER " + typed(inUse.name) + " " + typedRules(words)
 	return fmt.Sprintf("clients log in as user %q, which lacks what user %q, the other of its pair, may do: they get "+
 		"NOPERM (%s). %s %s. Unless that is how it is meant, %s", inUse.name, other.name, c.difference(),
-		nextRotation, next, line), line
+		nextRotation, fmt.Sprintf(next, other.name), line), line
 }
 
 // lacking are the words that give an account what another has and it has not. Where each has something of its own, or

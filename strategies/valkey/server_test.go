@@ -194,7 +194,11 @@ func TestNoRotationSavesWhatWasMadeAgain(t *testing.T) {
 						ok(t, err)
 						continue
 					}
-					wants(t, err, rotator.KindPrivilege, "deleted and made again", "do not ACL SAVE yet")
+					says := "do not ACL SAVE yet"
+					if strings.HasPrefix(c.what, "the original") && strings.Contains(change, "PasswordOnly:false") {
+						says = "user " + strconv.Quote(clone) + ", the other of its pair, has rules still: ACL SETUSER " + app.User + " "
+					}
+					wants(t, err, rotator.KindPrivilege, "deleted and made again", says)
 				}
 				if after := []string{s.savedLine(t, app.User), s.savedLine(t, clone)}; refused && !slices.Equal(after, lines) {
 					t.Errorf("%s, %s, %s: the file has %q; it had %q", release, c.what, change, after, lines)
@@ -216,6 +220,16 @@ func TestNoRotationSavesWhatWasMadeAgain(t *testing.T) {
 						ok(t, s.Exec(t.Context(), strings.Fields(b)))
 					}
 				}
+			}
+			if c.toUser && !strings.HasPrefix(c.what, "both") { // what is printed gives it them, and ends its password not
+				_, err := e.DryRunEnsureClone(t.Context(), boss, pair(clone, false), p)
+				for _, fix := range rotator.FixesOf(err) {
+					ok(t, s.Exec(t.Context(), strings.Fields(fix.Run)))
+				}
+				ok(t, s.As(t.Context(), app.User, p.Reveal(), []string{"GET", "1"}, []string{"SET", "1", "1"}))
+				_, err = e.DryRunEnsureClone(t.Context(), boss, pair(clone, false), p)
+				ok(t, err)
+				ok(t, s.Exec(t.Context(), strings.Fields(strings.NewReplacer("%u", app.User, "%h", sha(p)).Replace(c.breaks))))
 			}
 			lines = []string{s.savedLine(t, app.User), s.savedLine(t, clone)}
 			_, err := e.DryRunSetPassword(t.Context(), boss, app.User, p)

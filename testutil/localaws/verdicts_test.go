@@ -425,6 +425,17 @@ func (s *scene) valkeyLine() {
 	s.exec(first+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE")
 }
 
+// madeAgainAndSaved: the file has no rules of the user in use, and the other of its pair has them.
+func (s *scene) madeAgainAndSaved(rotations int) {
+	s.t.Helper()
+	s.only("valkey")
+	s.rotatedPair(rotations)
+	user := s.holder(s.arn, "AWSCURRENT")
+	s.exec("ACL DELUSER "+user.Username, fmt.Sprintf("ACL SETUSER %s on #%x", user.Username, sha256.Sum256([]byte(user.Password))), "ACL SAVE")
+	s.says = "recommended action: investigate"
+	s.ruleIsBack("+@all")
+}
+
 // ruleIsBack: once what is printed has been run, the user in use has a rule again.
 func (s *scene) ruleIsBack(rule string) {
 	s.t.Cleanup(func() {
@@ -1276,6 +1287,13 @@ var scenes = map[string]func(*scene){
 		s.exec("ACL SETUSER " + s.user + "_clone resetkeys ~other:*")
 		s.says = "recommended action: investigate"
 		s.ruleIsBack("~*")
+	},
+	"the original in use was made again without rules and saved, and its clone has them": func(s *scene) {
+		s.madeAgainAndSaved(2)
+	},
+	"the clone in use was made again without rules and saved, and the original has them": func(s *scene) {
+		s.madeAgainAndSaved(1)
+		s.says = "if a rotation is to move clients to user \"" + s.user + "\" and make the two alike"
 	},
 	"the user lost rules, and that is meant so": func(s *scene) {
 		s.only("valkey")
