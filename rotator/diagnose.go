@@ -242,6 +242,7 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	default:
 		c.note(current, remark.Text)
 		c.perhaps = remark.Fixes
+		c.compareServers()
 		c.compareUsers(ctx)
 	}
 }
@@ -260,6 +261,48 @@ func (c *diagnoser) strayed() bool {
 	current, pending, previous := c.labeledVersions()
 	return c.anotherUser() && pending != current && c.probes[current].state == CredentialWorks &&
 		c.probes[pending].value.Text("username") == c.probes[previous].value.Text("username")
+}
+
+// compareServers remarks on an AWSCURRENT that works on another server than AWSPREVIOUS names. A move on purpose looks
+// the same, until the first rotation after it.
+func (c *diagnoser) compareServers() {
+	current, pending, previous := c.labeledVersions()
+	said, back := wayBack(c.probes[current].value, c.probes[previous].value, c.meta)
+	// What has just gone back is not sent there again, and of the stray the reason says what to do.
+	if said == "" || pending == current || c.event.Action != "" || c.strayed() {
+		return
+	}
+	c.note(current, said)
+	l := c.probes[current] // whose other lines are about a server that may be wrong
+	l.fixes = slices.Insert(l.fixes, 0, back)
+	c.probes[current] = l
+	c.perhaps = append(c.perhaps, back)
+	if pending != "" {
+		c.noteFix(pending, "", []Fix{back})
+	}
+}
+
+// wayBack is what to say, and to run, where two values are for different servers; "": they are not.
+func wayBack(now, was secret.Document, m Metadata) (said string, back Fix) {
+	if !elsewhere(now, was) {
+		return "", Fix{}
+	}
+	at, before := server(now), server(was)
+	return fmt.Sprintf("AWSCURRENT names the server %s, and AWSPREVIOUS names %s: if %[1]s is wrong, as where another "+
+			"environment's value was stored by hand, go back, before clients write there", at, before), Fix{By: ByShell,
+			For: fmt.Sprintf("%sif the server %s is wrong, to go back to %s, then run status again", BeforeRotating, at,
+				before),
+			Run: LabelMove{LabelCurrent, m.VersionWithLabel(LabelCurrent), m.VersionWithLabel(LabelPrevious)}.
+				cliCommand(m.ARN)}
+}
+
+// server is where a value is for, in quotes.
+func server(d secret.Document) string {
+	text := d.Text("host")
+	if port, ok := d.Int("port"); ok {
+		text = fmt.Sprintf("%s:%d", text, port)
+	}
+	return fmt.Sprintf("%.300q", text)
 }
 
 // compareUsers remarks on an AWSCURRENT of another user than AWSPREVIOUS, unless a rotation has made it: the next one

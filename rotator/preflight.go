@@ -495,10 +495,30 @@ func (x *examination) rehearse(ctx context.Context, p Preflighter) []Finding {
 			if refused > 0 {
 				x.logf("the password policy of the server refused %d proposed password(s)", refused)
 			}
-			return findings
+			return x.goBack(ctx, r, findings)
 		}
 		x.proposal = secret.Document{}
 	}
+}
+
+// goBack adds to a superuser secret that is not of the server of AWSCURRENT, or that AWSCURRENT does not name, how to
+// go back to another server, where AWSPREVIOUS names one.
+func (x *examination) goBack(ctx context.Context, r Rotation, findings []Finding) []Finding {
+	at := slices.IndexFunc(findings, func(f Finding) bool {
+		return f.ID == "S10" && (f.Kind == KindConflict || f.Kind == KindMisconfigured)
+	})
+	if at < 0 {
+		return findings
+	}
+	was, err := r.ReadPrevious(ctx)
+	if err != nil {
+		return findings
+	}
+	if said, back := wayBack(r.Current, was, x.meta); said != "" {
+		findings[at].Detail += ". " + said
+		findings[at].Fixes = append([]Fix{back}, findings[at].Fixes...)
+	}
+	return findings
 }
 
 // proposeOnce has a value proposed, unless there is one. What cannot be proposed the strategy's Preflight explains.

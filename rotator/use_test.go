@@ -11,6 +11,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 )
 
@@ -304,4 +305,49 @@ type using struct {
 
 func (u using) TestUse(ctx context.Context, r rotator.Rotation) (rotator.Sentence, error) {
 	return u.tester.TestUse(ctx, r)
+}
+
+// TestAnotherEnvironmentsValue: an AWSCURRENT that works on another server than AWSPREVIOUS names may have been stored by
+// hand, or the database has moved. It is a remark, with the way back, and nothing is refused for it.
+func TestAnotherEnvironmentsValue(t *testing.T) {
+	const boss = "account boss/ps superuser\nsuperuser boss/ps\n"
+	const reader = " host=" + strategytest.MemoryReader + "\n"
+	for story, c := range map[string]struct {
+		want rotator.Action
+		says bool
+		row  string // S10 of the preflight says so, too
+	}{
+		"version AWSPREVIOUS app/p0 host=far\nversion AWSCURRENT app/p1\n":                                                {rotator.ActionNone, true, ""},
+		"secret rotation=off\nversion AWSPREVIOUS app/p0 host=far\nversion AWSCURRENT app/p1\n":                           {rotator.ActionNone, true, ""},
+		"version AWSPREVIOUS app/p0 host=far\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\n":                      {rotator.ActionRetry, true, ""},
+		"version AWSPREVIOUS app/p0 port=7\nversion AWSCURRENT app/p1 port=" + fmt.Sprint(strategytest.MemoryPort) + "\n": {rotator.ActionNone, true, ""},
+		"version AWSPREVIOUS app/p0\nversion AWSCURRENT app/p1\n":                                                         {rotator.ActionNone, false, ""},
+		"version AWSPREVIOUS app/p0 host=far\nversion AWSCURRENT,AWSPENDING app/p1\n":                                     {rotator.ActionNone, false, ""},
+		"strategy superuser\n" + boss + "version AWSPREVIOUS app/p1\nversion AWSCURRENT app/p1" + reader:                  {rotator.ActionNone, true, "must be the same server"},
+		"strategy superuser\nversion AWSPREVIOUS app/p1 host=far\nversion AWSCURRENT app/p1\n":                            {rotator.ActionNone, true, "masterarn is missing"},
+		"strategy superuser\nversion AWSPREVIOUS app/p1\nversion AWSCURRENT app/p1\n":                                     {rotator.ActionNone, false, "masterarn is missing"},
+	} {
+		s, tested := newStory(t), 0
+		s.run("account app/p1\n" + story + "state")
+		plain := s.rotator.Strategy
+		if c.row != "" {
+			f := finding(s.preflight(""), "S10")
+			if f.Status != rotator.StatusFailed || !strings.Contains(f.Detail, c.row) ||
+				strings.Contains(f.Detail, "another environment's value") != c.says ||
+				strings.Contains(fmt.Sprint(f.Fixes), "--version-stage AWSCURRENT --move-to-version-id "+awsemu.VersionID(1)) != c.says {
+				t.Errorf("%s: %+v", story, f)
+			}
+		}
+		s.rotator.Strategy = tester{plain, nil, &tested, "", nil, nil}
+		d, err := s.ask("status", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const back = "before the next rotation, if the server "
+		if d.Action != c.want || strings.Contains(d.Text(), "AWSCURRENT names the server") != c.says ||
+			strings.Contains(d.Text(), back) != c.says ||
+			strings.Contains(d.Text(), "--version-stage AWSCURRENT --move-to-version-id "+awsemu.VersionID(1)) != c.says {
+			t.Errorf("%s: %s", story, d.Text())
+		}
+	}
 }
