@@ -169,20 +169,17 @@ func Causes() []dial.Cause {
 			"the line, and COMMIT after it, have it write"},
 		{Codes: []string{"0A000"}, During: begin, Kind: rotator.KindReadOnly, Text: readOnly},
 		{Codes: []string{"55P03"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,
-			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the " +
-				"same role. This attempt changed nothing. Try again; if it lasts, {fix} shows which it may be, the " +
-				"longest open first, and SELECT pg_catalog.pg_terminate_backend(pid) ends one. If it shows none, a " +
-				"change waits for a standby that does not answer: thaw or restart that standby",
-			Fix: trusted + "SELECT DISTINCT pid, usename, state, xact_start, pg_blocking_pids(pid) AS waits_for " +
-				"FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE wait_event IS DISTINCT FROM 'SyncRep' AND " +
-				"relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, " +
-				"'pg_db_role_setting'::regclass, 'pg_shseclabel'::regclass) AND granted AND mode <> " +
-				"'AccessShareLock' AND pid <> pg_backend_pid() ORDER BY xact_start",
-			For: "if it lasts, to see whose session holds the lock",
-			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one: not one that waits for another itself " +
-				"(waits_for), as this rotation does. If none is shown, a change waits for a " +
-				"standby that does not answer: thaw or restart that standby. A session that waits so (wait_event " +
-				"SyncRep) is not to be ended: its change, as of a password in use, would count then"},
+			Text: "another session holds a lock on it: a second rotation, or a transaction that alters the same role " +
+				"and was left open, or prepared (XA). This attempt changed nothing. Try again; if it lasts, {fix} " +
+				"shows which it may be, the longest open first; SELECT pg_catalog.pg_terminate_backend(pid) ends a " +
+				"session, and " + endPrepared + ". If it shows none, " + standbyWaits,
+			Fix: lockHolders,
+			For: "if it lasts, to see whose session or prepared transaction holds the lock",
+			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends a session: not one that waits for another itself " +
+				"(waits_for), as this rotation does. A row with a gid is a prepared transaction, which no session " +
+				"holds: ask whose it is; " + endPrepared + ". If none is shown, " + standbyWaits + ". A session that " +
+				"waits so (wait_event SyncRep) is not to be ended: its change, as of a password in use, would count " +
+				"then"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, During: statement,
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
 		{Codes: []string{"22012"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,
@@ -262,6 +259,23 @@ func loginLines() []rotator.Fix {
 			Run: "ALTER EVENT TRIGGER ... ENABLE", Note: "as evtenabled was: A: ENABLE ALWAYS, R: ENABLE REPLICA"},
 	}
 }
+
+// A prepared transaction keeps its locks, and has no session: pid is NULL then.
+// https://www.postgresql.org/docs/current/view-pg-locks.html
+const (
+	lockHolders = trusted + "SELECT DISTINCT l.pid, coalesce(usename, owner) AS usename, coalesce(datname, " +
+		"p.database) AS datname, state, coalesce(xact_start, prepared) AS xact_start, gid, " +
+		"pg_blocking_pids(l.pid) AS waits_for FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid " +
+		"LEFT JOIN (pg_locks AS x JOIN pg_prepared_xacts AS p ON x.transactionid = transaction) ON l.pid IS NULL AND " +
+		"x.virtualtransaction = l.virtualtransaction WHERE wait_event IS DISTINCT FROM 'SyncRep' AND l.relation IN (" +
+		"'pg_authid'::regclass, 'pg_auth_members'::regclass, 'pg_db_role_setting'::regclass, " +
+		"'pg_shseclabel'::regclass) AND l.granted AND l.mode <> 'AccessShareLock' AND l.pid IS DISTINCT FROM " +
+		"pg_backend_pid() ORDER BY xact_start"
+	endPrepared = "ROLLBACK PREPARED 'GID' or COMMIT PREPARED 'GID', in its database (datname), as its user or a " +
+		"superuser, ends a prepared one (gid)"
+	standbyWaits = "and SHOW synchronous_standby_names is not empty, a change waits for a standby that does not " +
+		"answer: thaw or restart that standby"
+)
 
 // An event trigger ON login runs as the user that logs in, after its password was accepted.
 const (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -260,6 +261,39 @@ func TestOpenAlter(t *testing.T) {
 		ok(t, tx.Rollback(t.Context()))
 		ok(t, <-waiting)
 	})
+}
+
+// TestAPreparedTransactionIsShown: no session holds its locks, which stay when its client is gone.
+func TestAPreparedTransactionIsShown(t *testing.T) {
+	t.Parallel()
+	for _, major := range dbserver.MajorsInTier(t) {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major,
+				Conf: map[string]string{"max_prepared_transactions": "2"}})}
+			app, pw := s.NewRole(t, "LOGIN")
+			ok(t, s.as(t, s.superuser(), "BEGIN", "ALTER ROLE "+app+" CONNECTION LIMIT 9", "PREPARE TRANSACTION 'xa'"))
+			e := engine()
+			e.StatementTimeout = time.Second
+			err := e.SetPassword(t.Context(), s.login(app, pw), app, password())
+			wants(t, err, rotator.KindConflict, "prepared", "ROLLBACK PREPARED", "synchronous_standby_names")
+			fixes := rotator.FixesOf(err)
+			const query = "SELECT string_agg(usename || ' ' || gid || ' ' || datname || ' ' || (xact_start < now()), ';') FROM (%s) AS s"
+			shows := func(when string) {
+				if shown := s.ask(t, fmt.Sprintf(query, strings.TrimPrefix(lockHolders, trusted))); shown != s.Superuser+" xa postgres true" {
+					t.Errorf("%s, it shows %s", when, shown)
+				}
+			}
+			if fixes[0].Run != lockHolders || !strings.Contains(fixes[0].Note, "ROLLBACK PREPARED") {
+				t.Errorf("%+v", fixes)
+			}
+			shows("at first")
+			ok(t, s.Restart(t.Context()))
+			shows("after a restart")
+			ok(t, s.as(t, s.superuser(), "ROLLBACK PREPARED 'xa'"))
+			ok(t, engine().SetPassword(t.Context(), s.login(app, pw), app, password()))
+		})
+	}
 }
 
 // TestConcurrentSetters: they wait for each other, and one of their passwords works.

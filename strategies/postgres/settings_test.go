@@ -353,7 +353,7 @@ func TestNoStandbyToWaitFor(t *testing.T) {
 			if shown := s.ask(t, "SELECT count(*)::text FROM ("+strings.TrimPrefix(cause.Fix, trusted)+") AS x"); shown != "0" {
 				t.Errorf("sessions that are shown as holders: %s", shown)
 			}
-			if says := "a change waits for a standby that does not answer"; !strings.Contains(cause.Note, says) ||
+			if says := "is not empty, a change waits for a standby that does not answer"; !strings.Contains(cause.Note, says) ||
 				!strings.Contains(cause.Text, says) {
 				t.Errorf("where none is shown: %s (%s)", cause.Text, cause.Note)
 			}
