@@ -65,6 +65,7 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 	var sentence string
 	var server serverError
 	var row dial.Cause
+	var fixes []rotator.Fix
 	cause := err
 	switch {
 	case errors.As(err, &server):
@@ -108,8 +109,9 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 		kind, sentence, cause = rotator.KindDeadline, "there was no time left", ctx.Err()
 	case dial.IsTimeout(err):
 		kind, sentence, cause = rotator.KindUnreachable,
-			fmt.Sprintf("no response %s: the server is busy or blocked, or the network was cut",
+			fmt.Sprintf("no response %s: the server is busy, paused (CLIENT PAUSE) or stopped, or the network was cut",
 				dial.WaitText(ctx, op.limit)), context.DeadlineExceeded
+		fixes = pauses()
 	case dial.IsConnClosed(err):
 		other := "its port has TLS and the secret says \"ssl\": false"
 		if !s.login.TLS.Disabled {
@@ -126,6 +128,9 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 		sentence = op.action + ": " + sentence
 	}
 	err = fmt.Errorf("%s: %w: %s: %w", dial.Describe(s.login), kind, sentence, cause)
+	if fixes != nil {
+		err = rotator.WithFix(err, "", fixes...)
+	}
 	if server != "" {
 		err = row.WithFix(row.Mark(err, sentence), s.login, typed, op.remedy)
 	}
@@ -133,4 +138,15 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 		return strategies.MarkLoginError(err)
 	}
 	return err
+}
+
+// pauses show whether clients are paused, and end that.
+func pauses() []rotator.Fix {
+	look := rotator.Fix{By: rotator.BySuperuser, Run: "INFO clients", Turn: rotator.TurnFirst,
+		For: "to see whether clients are paused", Note: "paused_actions other than none: they are (Redis does not " +
+			"show it). No answer either: all are paused, or the server hangs or is stopped"}
+	end := rotator.NewFix(rotator.ByAdministrator, "CLIENT UNPAUSE -- where all are paused, it waits too: until the "+
+		"time of the pause is over, or a restart, which loses what is not saved")
+	end.For = "if they are"
+	return []rotator.Fix{look, end}
 }

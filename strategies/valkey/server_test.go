@@ -1232,6 +1232,35 @@ func TestAClusterThatIsDown(t *testing.T) {
 	}
 }
 
+// TestClientsThatArePaused: a CLIENT PAUSE without an end leaves writes unanswered, or all. What is printed shows that
+// and ends it.
+func TestClientsThatArePaused(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		if release == "redis-6" { // 6.0 pauses all alone, and knows no end but that of the time
+			continue
+		}
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		_, app := s.pair(t)
+		ok(t, s.Exec(t.Context(), []string{"CLIENT", "PAUSE", "3600000", "WRITE"}))
+		_, err := valkey.Engine{StatementTimeout: 200 * time.Millisecond}.TestUse(t.Context(), app)
+		wants(t, err, rotator.KindUnreachable, "trying what the user may do: no response within 200ms", "CLIENT PAUSE")
+		var lines []string
+		for _, fix := range rotator.FixesOf(err) {
+			lines = append(lines, fix.Run)
+			ok(t, s.Exec(t.Context(), strings.Fields(fix.Run)))
+		}
+		if !slices.Equal(lines, []string{"INFO clients", "CLIENT UNPAUSE"}) {
+			t.Errorf("%s: %q", release, lines)
+		}
+		_, err = valkey.Engine{}.TestUse(t.Context(), app)
+		ok(t, err)
+		ok(t, s.Exec(t.Context(), []string{"CLIENT", "PAUSE", "1000", "ALL"}))
+		err = valkey.Engine{HandshakeTimeout: 200 * time.Millisecond}.Ping(t.Context(), app)
+		wants(t, err, rotator.KindUnreachable, "no response within 200ms", "CLIENT PAUSE")
+	}
+}
+
 // TestCategoriesWithPower: a category of commands gives what one of its commands gives. Consent does not hand out the
 // password of a user with power that the user in use lacks.
 func TestCategoriesWithPower(t *testing.T) {

@@ -1295,6 +1295,13 @@ var scenes = map[string]func(*scene){
 		s.madeAgainAndSaved(1)
 		s.says = "if a rotation is to move clients to user \"" + s.user + "\" and make the two alike"
 	},
+	"clients are paused, and nothing ends that": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("CLIENT PAUSE 3600000 WRITE")
+		s.says, s.names = "recommended action: investigate", "CLIENT UNPAUSE"
+		s.fix = func() { s.exec(s.lines("(?:INFO clients|CLIENT UNPAUSE)")...) }
+	},
 	"the user lost rules, and that is meant so": func(s *scene) {
 		s.only("valkey")
 		s.rotatedPair(2)
