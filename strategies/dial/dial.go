@@ -155,6 +155,9 @@ func ClassifyDial(ctx context.Context, as strategies.Login, limit time.Duration,
 	return rotator.KindUnreachable, fmt.Sprintf("%s could not be reached", at)
 }
 
+// Hangs is a server that accepts connections and says nothing, as its machine does while the server is stopped.
+const Hangs = "a server that hangs or whose machine is stopped (if this worked before, look there)"
+
 // ClassifyTLS gives the kind of a Secure that failed, and a sentence. roots are those of TLSConfig. Nothing here ever
 // leads to
 // plaintext.
@@ -170,9 +173,10 @@ func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.
 	switch {
 	case IsTimeout(err):
 		return rotator.KindUnreachable,
-			fmt.Sprintf("%s accepted the connection and did not answer the TLS handshake in time: a server whose "+
-				"port %d is one without TLS waits like this, and so does a load balancer without a target. Give the "+
-				"port that has TLS; only \"ssl\": false in the secret makes a connection without", Address(as), as.Port)
+			fmt.Sprintf("%s accepted the connection and did not answer the TLS handshake in time: it hangs or its "+
+				"machine is stopped (if this worked before, look there), or port %d is one without TLS, or of a load "+
+				"balancer without a target. Give the port that has TLS; only \"ssl\": false in the secret makes a "+
+				"connection without", Address(as), as.Port)
 	case errors.As(err, &unknown):
 		issuer := ""
 		if unknown.Cert != nil {

@@ -156,13 +156,13 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) rota
 	within := dial.WaitText(ctx, st.limit)
 	switch st.phase {
 	case greeting:
-		return rotator.Sentencef("%s accepted the connection and never greeted (%s): a paused cluster that is "+
+		return rotator.Sentencef("%s accepted the connection and never greeted (%s): %s, a paused cluster that is "+
 			"resuming (then try again), a server that looks up the name of its client first (skip_name_resolve), a "+
 			"proxy or load balancer without a target, or something that is not MySQL, where the client would have to "+
-			"speak first", dial.Address(login), within)
+			"speak first", dial.Address(login), within, dial.Hangs)
 	case securing:
-		return rotator.Sentencef("%s accepted the connection, then did not respond to the TLS handshake (%s): a "+
-			"proxy or load balancer without a target, or an overloaded server", dial.Address(login), within)
+		return rotator.Sentencef("%s accepted the connection, then did not respond to the TLS handshake (%s): %s, a "+
+			"proxy or load balancer without a target, or an overloaded server", dial.Address(login), within, dial.Hangs)
 	case loggingIn:
 		drop := ""
 		if st.product == productMySQL && login.Database != "" {

@@ -376,7 +376,7 @@ func TestSilence(t *testing.T) {
 		off   bool
 		words string
 	}{
-		"greeting":   {func(c net.Conn) {}, false, "never greeted"},
+		"greeting":   {func(c net.Conn) {}, false, "a server that hangs or whose machine is stopped"},
 		"PostgreSQL": {func(c net.Conn) { c.Read(make([]byte, 8)); c.Write([]byte("N")) }, false, "never greeted"},
 		"dripping": {func(c net.Conn) {
 			for _, b := range greeted("9.7.4", "caching_sha2_password") {
@@ -386,7 +386,8 @@ func TestSilence(t *testing.T) {
 				time.Sleep(20 * time.Millisecond)
 			}
 		}, false, "never greeted"},
-		"TLS": {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, false, "TLS handshake"},
+		"TLS": {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, false,
+			"a server that hangs or whose machine is stopped"},
 		"login": {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, true,
 			"respond to the login"},
 		"statement": {func(c net.Conn) {

@@ -224,9 +224,9 @@ func TestSilence(t *testing.T) {
 		off   bool
 		words string
 	}{
-		"at once":              {mute, false, "TLS handshake"},
+		"at once":              {mute, false, "a server that hangs or whose machine is stopped"},
 		"in the TLS handshake": {sayThenMute('S'), false, "TLS handshake"},
-		"at once, without TLS": {mute, true, "respond to the login"},
+		"at once, without TLS": {mute, true, "a server that hangs or whose machine is stopped"},
 		"in the login": {sayThenMute('R', 0, 0, 0, 12, 0, 0, 0, 5, 1, 2, 3, 4), true,
 			"respond to the login"},
 		"in the middle of a word":  {sayThenMute('R', 0, 0), true, "respond to the login"},

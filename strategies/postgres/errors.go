@@ -121,12 +121,13 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 	within := dial.WaitText(ctx, st.limit)
 	switch st.phase {
 	case securing:
-		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or "+
-			"load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): %s, a proxy "+
+			"or load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within,
+			dial.Hangs)
 	case loggingIn:
-		text := fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster "+
-			"that is resuming (then try again), an overloaded server, or a proxy or load balancer without a target",
-			dial.Address(login), within)
+		text := fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): %s, a paused "+
+			"cluster that is resuming (then try again), an overloaded server, or a proxy or load balancer without a "+
+			"target", dial.Address(login), within, dial.Hangs)
 		if login.PoolerForwardsLogins {
 			text += "; or a pooler that is paused (SHOW DATABASES and RESUME in its console), or " + olderLine(login)
 		}
