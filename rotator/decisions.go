@@ -214,6 +214,10 @@ func whoSetIt() []Fix {
 		"its password, with the log group of each rotation function in place of LOG-GROUP", Run: "aws logs " +
 		"filter-log-events --log-group-name LOG-GROUP --filter-pattern " + pattern + " --query 'events[].message' " +
 		"--output text", Note: "the last one of the same host: is its secret_arn another?"},
+		{By: ByShell, For: "if it is, to see whether that secret is there, with its ARN in place of OTHER-ARN",
+			Run: "aws secretsmanager describe-secret --secret-id OTHER-ARN", Note: "if it is not found, it was " +
+				"deleted, or was this secret before it was made again, with other last six characters: go on as if " +
+				"there were none"},
 		{By: ByShell, For: "if it is, so that this secret's rotation does not lock that one's clients out",
 			Run: "aws secretsmanager cancel-rotate-secret --secret-id ARN"},
 		{By: ByShell, For: "if it is, so that this secret's clients can log in, with that secret's ARN in place of " +

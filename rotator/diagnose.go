@@ -1179,7 +1179,12 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		d.Fixes = append(d.Fixes, f)
 	}
 	if r.resets {
-		d.Fixes = append(d.Fixes, c.resets()...)
+		for _, f := range c.resets() {
+			if slices.ContainsFunc(r.lines, func(line Fix) bool { return line.Run == storeOther }) {
+				f.For = "only if no other secret has the one that works, " + f.For
+			}
+			d.Fixes = append(d.Fixes, f)
+		}
 	}
 	d.Fixes = inTurn(d.Fixes)
 	if d.Fixes != nil {

@@ -226,6 +226,13 @@ func TestBothPasswordsOfAPairAreReset(t *testing.T) {
 	if all := c.resets(); !slices.Equal(all, want[1:2]) {
 		t.Errorf("what works is reset: %v", all)
 	}
+	const unless = "only if no other secret has the one that works, to set the password, "
+	for _, r := range []rule{{resets: true, lines: whoSetIt()}, {resets: true, lines: olderVersions()}} {
+		text := c.diagnosis(t.Context(), r).Text()
+		if strings.Contains(text, unless) != (len(r.lines) > len(olderVersions())) || !strings.Contains(text, "to set the password, ") {
+			t.Errorf("another secret may have the password that works: %s", text)
+		}
+	}
 	d := Diagnosis{Action: ActionInvestigate, Fixes: want, RecoverEvent: `{"ClientRequestToken":"v1"}`,
 		Versions: []VersionStatus{{VersionID: "v2", Labels: []string{LabelCurrent}}, {VersionID: "v1", Labels: []string{LabelPrevious}}}}
 	asked := d

@@ -181,6 +181,9 @@ func TestWhichSecretSetThePassword(t *testing.T) {
 		if err != nil || d.Action != rotator.ActionResetPassword || !strings.Contains(d.Text(), want) {
 			t.Errorf("%s: %v, %v", user, err, d.Text())
 		}
+		if !strings.Contains(d.Text(), "\n         aws secretsmanager describe-secret --secret-id OTHER-ARN\n") {
+			t.Errorf("that secret may be gone: %s", d.Text())
+		}
 	}
 }
 

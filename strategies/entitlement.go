@@ -170,7 +170,11 @@ func withConsent(arn, condition string, err error, names ...string) error {
 				`"rotation completed" && (` + strings.Join(users, " || ") + ") }' --query " +
 				"'events[].message' --output text",
 			Note: "a line of the same host with another secret_arn: its clients would be locked out, so add " +
-				"nothing. Where AWSPREVIOUS is rejected, something else has set the password of its user since"}}
+				"nothing. Where AWSPREVIOUS is rejected, something else has set the password of its user since"},
+			{By: rotator.ByShell, For: "if there is such a line, to see whether that secret is there, with its ARN " +
+				"in place of OTHER-ARN", Run: "aws secretsmanager describe-secret --secret-id OTHER-ARN",
+				Note: "if it is not found, it was deleted, or was this secret before it was made again, with other " +
+					"last six characters: go on as if there were no such line"}}
 	}
 	return rotator.WithFix(err, "", append(fixes, rotator.Fix{By: rotator.ByShell,
 		For: condition + ", to say so in the superuser secret",

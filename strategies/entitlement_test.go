@@ -191,8 +191,9 @@ func TestConsentIsALineToRun(t *testing.T) {
 	pair = Pair{Original: "app", Clone: "app_clone", Target: "app_clone"}
 	for name, check := range checks { // whose users they are is to be seen first
 		fixes := rotator.FixesOf(check(arn))
-		if len(fixes) != 2 || !strings.Contains(fixes[0].Run, `'{ $.message = "rotation completed" && `+
-			`($.target.user = "app" || $.target.user = "app_clone") }'`) ||
+		if len(fixes) != 3 || !strings.HasSuffix(fixes[1].Run, " describe-secret --secret-id OTHER-ARN") ||
+			!strings.Contains(fixes[0].Run, `'{ $.message = "rotation completed" && `+
+				`($.target.user = "app" || $.target.user = "app_clone") }'`) ||
 			!strings.Contains(fixes[0].Note, "AWSPREVIOUS is rejected") {
 			t.Errorf("%s: %+v", name, fixes)
 		}

@@ -245,7 +245,7 @@ func (s *scene) follow() (reasons []string) {
 				if strings.HasPrefix(fix.For, "if ") { // which is not so, unless a scene names it
 					continue
 				}
-				if s.db.family() == "valkey" && fix.For == "to set the password" {
+				if s.db.family() == "valkey" && strings.HasSuffix(fix.For, "to set the password") {
 					s.valkeyRules(d.Fixes[:i])
 				}
 				s.run(fix)
