@@ -19,6 +19,8 @@ type invokeError struct {
 
 const (
 	lookAtConcurrency = "aws lambda get-function-concurrency --function-name FUNCTION"
+	startAgain        = "aws lambda delete-function-concurrency --function-name FUNCTION"
+	stopped           = "look at its reserved concurrency first: 0 stops it. If that was not on purpose, remove it"
 	lookAtSettings    = "aws lambda get-function-configuration --function-name FUNCTION"
 	lookAtKey         = "look at KMSKeyArn"
 )
@@ -28,13 +30,12 @@ func invokeErrors() []invokeError {
 	return []invokeError{
 		{[]string{"TooManyRequests"}, lambdatypes.ThrottleReasonReservedFunctionConcurrentInvocationLimitExceeded,
 			"its reserved concurrency is 0, or used up",
-			"look at it, and if it is 0, remove it",
-			[]string{lookAtConcurrency, "aws lambda delete-function-concurrency --function-name FUNCTION"}},
+			stopped, []string{lookAtConcurrency, startAgain}},
 		{[]string{"TooManyRequests"}, lambdatypes.ThrottleReasonConcurrentInvocationLimitExceeded,
 			"the concurrency of the account in this Region is used up",
 			"run this again; if that lasts, look for the function that uses it up, or raise the quota", nil},
 		{[]string{"TooManyRequests"}, "", "a rate or concurrency was exceeded",
-			"run this again; if that lasts, look at its reserved concurrency", []string{lookAtConcurrency}},
+			stopped + ". If it has none, run this again", []string{lookAtConcurrency, startAgain}},
 		{[]string{"ResourceNotFound"}, "", "there is no such function, version or alias in this Region and account",
 			"deploy it again, or correct the name or the Region", nil},
 		{[]string{"AccessDenied"}, "", "the credentials of this machine may not invoke it",

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
 
 // TestErrorsOfLambda: an error of Lambda itself is told with what it means and what to do, whichever command meets it.
@@ -22,6 +24,10 @@ func TestErrorsOfLambda(t *testing.T) {
 			t.Setenv("AWS_ENDPOINT_URL_LAMBDA", server.URL)
 			for _, args := range [][]string{{"status", "fine"}, {"preflight", "fine"}, {"recover", "stuck", "finish"}} {
 				_, errOut, exit := s.run(append(args, "--function", "rotate")...)
+				if code == "TooManyRequests" && strings.Contains(errOut, "If that was not on purpose, remove it") ==
+					(e.reason == lambdatypes.ThrottleReasonConcurrentInvocationLimitExceeded) {
+					t.Errorf("reason %q: %s", e.reason, errOut)
+				}
 				for _, want := range append([]string{e.means, e.do}, e.run...) {
 					want = strings.ReplaceAll(want, "FUNCTION", "rotate")
 					if strings.HasPrefix(want, "aws ") {
