@@ -162,6 +162,13 @@ func (r rule) text(printed []Fix, query bool) string {
 	if besides != "" && printed != nil {
 		return text + "what is printed below, and whatever else " + strings.TrimPrefix(besides, "what ")
 	}
+	if besides != "" { // what the line names may come without a way
+		for do, fix := range map[string]string{" do ": " fix ", " Do ": " Fix "} {
+			if before, ok := strings.CutSuffix(text, do); ok {
+				text = before + fix
+			}
+		}
+	}
 	return text + besides
 }
 

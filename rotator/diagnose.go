@@ -1054,7 +1054,7 @@ func (c *diagnoser) warnOfEdit() {
 		return
 	}
 	c.note(pending, "it may have the password that is set: keep its label. If AWSCURRENT is edited, and rejected "+
-		"after that, store it with this password")
+		"after that, store AWSCURRENT again, with the password of AWSPENDING")
 }
 
 // compareStale says of an AWSPENDING that was not made from an AWSCURRENT that works in what it differs from one that

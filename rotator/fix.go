@@ -90,8 +90,8 @@ func (w Runners) named(fixes []Fix) []Fix {
 	for i, f := range all {
 		if all[i].Who = w.words(f.By); !asked && f.By != ByShell && !f.looks() {
 			asked = true
-			all[i].Who += ", having made sure whose the accounts and databases in it are (who writes the secret " +
-				"chose them)"
+			all[i].Who += ", having made sure whose the accounts and databases in it are (the writers of " +
+				"the secret chose them)"
 		}
 	}
 	return all

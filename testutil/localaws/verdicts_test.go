@@ -372,7 +372,7 @@ func (s *scene) asInTable(reason string) string {
 		}
 	}
 	reason = strings.Replace(strings.NewReplacer(pairs...).Replace(reason), printedBelow, "what ", 1)
-	return withoutBelow(reason)
+	return withoutBelow(strings.NewReplacer(" fix what ", " do what ", " Fix what ", " Do what ").Replace(reason))
 }
 
 // withoutBelow leaves out what stands in a reason only where a query or a line is printed below it.
@@ -1383,7 +1383,7 @@ var scenes = map[string]func(*scene){
 		right := s.has(s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), s.value(s.user, s.canary()))
 		s.exec("ACL SAVE", "ACL DELUSER "+s.user, fmt.Sprintf("ACL SETUSER %s on #%x", s.user, sha256.Sum256([]byte(right))))
-		s.says, s.names = "do what AWSCURRENT's line names", "do not ACL SAVE yet"
+		s.says, s.names = "fix what AWSCURRENT's line names", "do not ACL SAVE yet"
 		s.fix = func() {
 			if first, _, _ := strings.Cut(s.text, "ACL SAVE"); !strings.HasSuffix(first, "do not ") || strings.Contains(s.text, " +acl +config|get ") {
 				s.t.Errorf("the last copy of the rules may be overwritten: %s", s.text)
@@ -2072,7 +2072,7 @@ var scenes = map[string]func(*scene){
 		if s.db.family() == "mariadb" {
 			set = "SET PASSWORD FOR `" + s.user + "boss`@`%` = PASSWORD('PASSWORD')"
 		}
-		s.says = "(who writes the secret chose them), with the password in AWSCURRENT of arn:"
+		s.says = "(the writers of the secret chose them), with the password in AWSCURRENT of arn:"
 		s.names = set + ", with the password in AWSCURRENT of its secret in place of PASSWORD"
 		s.fix = func() {
 			s.exec(strings.ReplaceAll(set, "PASSWORD'", s.holder(s.user+"boss", "AWSCURRENT").Password+"'"))
