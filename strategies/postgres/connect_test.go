@@ -886,6 +886,47 @@ func TestASlowLoginIsWaitedFor(t *testing.T) {
 	ok(t, Engine{HandshakeTimeout: handshake}.Ping(t.Context(), login))
 }
 
+// TestALockAtWhichLoginsWait: neither a paused cluster nor a load balancer asks for a password.
+func TestALockAtWhichLoginsWait(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, shared server) {
+		s := server{dbserver.NewPostgres(t, dbserver.Options{Major: shared.Major})}
+		app, pw := s.NewRole(t, "LOGIN")
+		for _, lock := range []string{"LOCK pg_database", "LOCK pg_authid"} {
+			open, err := s.Admin(t.Context(), "postgres")
+			ok(t, err)
+			defer open.Close(context.Background())
+			holder, err := s.Admin(t.Context(), "postgres")
+			ok(t, err)
+			defer holder.Close(context.Background())
+			pid := strconv.Itoa(int(holder.PgConn().PID()))
+			_, err = holder.PgConn().Exec(t.Context(), "BEGIN; "+lock).ReadAll()
+			ok(t, err)
+			err = impatient(2*time.Second).Ping(t.Context(), s.login(app, pw))
+			wants(t, err, rotator.KindUnreachable, "did not respond to the login")
+			asked := lock != "LOCK pg_authid" // before that, it asks for no password, and this login has no TLS
+			if says := strings.Contains(err.Error(), "each new login waits, an administrator's too"); says != asked ||
+				asked == strings.Contains(err.Error(), "load balancer") || asked == strings.Contains(err.Error(), "paused") {
+				t.Errorf("%s: %v", lock, err)
+			}
+			if fixes := rotator.FixesOf(err); asked && (len(fixes) != 1 || fixes[0].Run != catalogLocks) || !asked && fixes != nil {
+				t.Errorf("%s: %+v", lock, fixes)
+			}
+			shown, err := open.PgConn().Exec(t.Context(), catalogLocks).ReadAll()
+			ok(t, err)
+			if rows := shown[1].Rows; len(rows) == 0 || string(rows[0][0]) != pid {
+				t.Errorf("%s: it shows %s, not %s", lock, rows, pid)
+			}
+			_, err = open.PgConn().Exec(t.Context(), "SELECT pg_catalog.pg_terminate_backend("+pid+")").ReadAll()
+			ok(t, err)
+			ok(t, engine().Ping(t.Context(), s.login(app, pw)))
+		}
+		overTLS := withPassword(s.login(app, pw), password())
+		overTLS.TLS.Disabled = false
+		err := wrapError(t.Context(), overTLS, operation{phase: loggingIn, method: authUnknown}, context.DeadlineExceeded)
+		wants(t, err, rotator.KindUnreachable, "paused cluster", catalogLocks)
+	})
+}
+
 // TestWhatRunsAtLoginFails: an event trigger is not taken for a missing CONNECT, nor for any other refusal of the
 // server's own, in whatever language it speaks. What is printed shows it and ends it, also to an administrator whom it
 // keeps out.

@@ -64,6 +64,9 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		kind, sentence = dial.ClassifyDial(ctx, login, st.limit, err)
 	case dial.IsTimeout(err):
 		kind, sentence = rotator.KindUnreachable, timeoutText(ctx, login, st)
+		if st.phase == loggingIn && st.answered(login) {
+			mark = func(err error) error { return rotator.WithFix(err, "", loginsWaitLine()) }
+		}
 	case st.phase == securing:
 		kind, sentence = classifyTLS(login, st.roots, err)
 		if errors.Is(err, errRefusedTLS) {
@@ -116,6 +119,28 @@ func redactServerError(e *pgconn.PgError, st operation) error {
 	return safe
 }
 
+// answered says whether more of a server than its port has answered a login.
+func (st operation) answered(login strategies.Login) bool {
+	return !login.TLS.Disabled || st.method != authUnknown
+}
+
+const loginsWait = "a session holds a lock on a catalog (pg_authid, pg_database), as an open transaction with " +
+	"REINDEX, VACUUM FULL or LOCK does, at which each new login waits, an administrator's too: from a session " +
+	"that is open already, " + catalogLocks + " shows it, and SELECT pg_catalog.pg_terminate_backend(pid) ends it"
+
+// catalogLocks is without views that read the roles or databases: it would wait for them, too.
+const catalogLocks = trusted + "SELECT DISTINCT pid, relation::regclass FROM pg_locks WHERE granted AND " +
+	"mode = 'AccessExclusiveLock' AND relation < 16384 AND pid <> pg_backend_pid()"
+
+func loginsWaitLine() rotator.Fix {
+	look := byAdministrator(catalogLocks)
+	look.For = "if an administrator's login waits, too, from a session that is open already: to see whose lock it is"
+	look.Note = "SELECT pg_catalog.pg_terminate_backend(pid) ends it. Without an open session: on the server's " +
+		"machine, ps shows logins that wait (authentication waiting, startup waiting) and sessions that are idle in " +
+		"transaction: kill PID (not -9) ends one; or restart the server (RDS: reboot)"
+	return look
+}
+
 // timeoutText says what did not answer in time.
 func timeoutText(ctx context.Context, login strategies.Login, st operation) string {
 	within := dial.WaitText(ctx, st.limit)
@@ -125,9 +150,16 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 			"or load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within,
 			dial.Hangs)
 	case loggingIn:
-		text := fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): %s, a paused "+
-			"cluster that is resuming (then try again), an overloaded server, or a proxy or load balancer without a "+
-			"target", dial.Address(login), within, dial.Hangs)
+		text := fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): ", dial.Address(login),
+			within)
+		if st.method == authUnknown { // one that has asked for a password is up
+			text += dial.Hangs + ", a paused cluster that is resuming (then try again), "
+		}
+		if text += "an overloaded server, or "; st.answered(login) {
+			text += loginsWait
+		} else {
+			text += "a proxy or load balancer without a target"
+		}
 		if login.PoolerForwardsLogins {
 			text += "; or a pooler that is paused (SHOW DATABASES and RESUME in its console), or " + olderLine(login)
 		}
