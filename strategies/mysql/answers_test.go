@@ -145,7 +145,7 @@ func TestPrintedStatementsRun(t *testing.T) {
 				"wrong passwords": {!s.MariaDB || s.Name == "mariadb-10.5", []string{"SET GLOBAL max_password_errors = 2"}, "wrong", rotator.KindPrivilege,
 					"ALTER USER {app} ACCOUNT UNLOCK"},
 				"wrong passwords, MariaDB 10.5": {!s.MariaDB, []string{"SET GLOBAL max_password_errors = 2"}, "wrong", rotator.KindPrivilege,
-					"FLUSH PRIVILEGES"},
+					"SET GLOBAL max_password_errors = 4294967295"},
 			} {
 				if c.not {
 					continue
@@ -174,6 +174,65 @@ func TestPrintedStatementsRun(t *testing.T) {
 						t.Error("the account has another method now")
 					}
 				})
+			}
+		})
+	}
+}
+
+// TestABlockedAccount: its clients go on trying the old password, and what is printed lets it in all the same, with its
+// limit back at the end.
+func TestABlockedAccount(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, nil)
+			app := s.user(t)
+			clients := func() {
+				for range 4 {
+					engine().Ping(t.Context(), withPassword(app, password()))
+				}
+			}
+			limit, says := "ALTER USER "+at(app.User).String()+" FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME 1",
+				"SELECT LOGGED, DATA FROM performance_schema.error_log"
+			if s.MariaDB {
+				limit, says = "SET GLOBAL max_password_errors = 2", "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_error'"
+			}
+			s.run(t, limit)
+			clients()
+			err := engine().Ping(t.Context(), app)
+			wants(t, err, rotator.KindPrivilege, "put the limit back once the label has moved")
+			fixes := rotator.FixesOf(err)
+			open := true
+			for _, f := range fixes {
+				if open && f.Turn == rotator.TurnLast {
+					open = false
+					ok(t, engine().Ping(t.Context(), app))
+					clients()
+				}
+				if strings.Contains(f.Run, "FLUSH") {
+					if err := engine().Ping(t.Context(), app); err == nil {
+						t.Error("the server had forgotten the wrong passwords: FLUSH PRIVILEGES is of no use")
+					}
+				}
+				s.run(t, strings.ReplaceAll(f.Run, itsLimit, "2"))
+				if open {
+					clients()
+				}
+			}
+			if open || !slices.ContainsFunc(fixes, func(f rotator.Fix) bool { return strings.Contains(f.Run, says) }) {
+				t.Errorf("of %q: no line puts the limit back, or none shows whose logins these are", fixes)
+			}
+			ok(t, engine().Ping(t.Context(), app))
+			clients()
+			wants(t, engine().Ping(t.Context(), app), rotator.KindPrivilege, "blocked")
+			if !s.MariaDB && !slices.ContainsFunc(fixes, func(f rotator.Fix) bool {
+				return strings.HasSuffix(f.Run, "FAILED_LOGIN_ATTEMPTS 2")
+			}) {
+				t.Errorf("the server named the limit, and of %q none puts it back", fixes)
+			}
+			if logged := s.Log(); s.MariaDB && !strings.Contains(logged, "Access denied for user '"+app.User) {
+				t.Errorf("the error log does not name the logins:\n%s", logged)
 			}
 		})
 	}

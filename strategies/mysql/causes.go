@@ -10,9 +10,19 @@ const (
 	locked     = "the account is locked, whatever the password: {fix} (" + itsHost + ")"
 	lockedNote = "if it was locked on purpose, see first why; " + itsHost
 	flush      = "FLUSH PRIVILEGES"
+	// The limit is lifted, and not the account unblocked alone: clients of AWSCURRENT would block it again at once.
+	liftAttempts  = "ALTER USER {user}@`%` ACCOUNT UNLOCK FAILED_LOGIN_ATTEMPTS 0"
+	toUnblock     = "to unblock it, and keep it from being blocked again"
+	itsLimit      = "ITS-LIMIT"
+	limitBack     = "once clients are well, to put the limit back"
+	shownLimit    = "with what was shown in place of " + itsLimit
+	whoseLogins   = "where no rotation is past setSecret, to see which client tries an old password"
+	backOnceMoved = "if a rotation is past setSecret, clients of AWSCURRENT themselves block it: put the limit back " +
+		"once the label has moved"
+	whoBlocks  = "Find which client tries an old password; " + backOnceMoved
 	raiseLimit = "ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS "
 	// flushDoes: no table shows which account is blocked, and none of the server's answers which one was met.
-	flushDoes = "it unblocks each account of the server that wrong passwords have blocked"
+	flushDoes = "it unblocks each account of the server that wrong passwords have blocked; it needs RELOAD"
 	itsHost   = "its host may be another than %: SELECT host FROM mysql.user WHERE user = its name"
 	noSlot    = "A rotation needs one or two connections beside the application's"
 	readOnly  = "the server is read-only (a replica, or configured so): use the writer endpoint as host, " +
@@ -116,18 +126,37 @@ func Causes() []dial.Cause {
 			Lines: lockedOnes("SELECT User, Host FROM mysql.user WHERE account_locked = 'Y'")},
 		{Codes: []string{"3955"}, Kind: rotator.KindPrivilege,
 			Text: "the account is blocked after too many failed logins (FAILED_LOGIN_ATTEMPTS): {fix} (" + itsHost +
-				"). Then find which client tries an old password",
-			Fix: unlock, Note: itsHost,
-			Lines: []rotator.Fix{{By: rotator.ByAdministrator, Run: flush,
-				For:  "if it is blocked still, as where the user has several accounts, and another of them is meant",
-				Note: flushDoes + ", and none that is locked; it needs RELOAD"}}},
+				"). " + whoBlocks,
+			Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see the limit of each of its accounts",
+				Run: "SELECT Host, User_attributes->>'$.Password_locking.failed_login_attempts' AS " +
+					"failed_login_attempts FROM mysql.user WHERE User = " + typedUser,
+				Note: "keep what it shows. What comes next is for each host that has a limit"}},
+			Fix: liftAttempts, For: toUnblock, Note: backOnceMoved,
+			Lines: []rotator.Fix{
+				{By: rotator.ByAdministrator, For: whoseLogins, Run: "SELECT LOGGED, DATA FROM " +
+					"performance_schema.error_log WHERE DATA LIKE '%Access denied for user%' ORDER BY LOGGED DESC",
+					Note: "with log_error_verbosity = 3 alone the server writes these, to its error log too"},
+				{By: rotator.ByAdministrator, Run: "ALTER USER {user}@`%` FAILED_LOGIN_ATTEMPTS " + itsLimit,
+					Turn: rotator.TurnLast, For: limitBack, Note: shownLimit + "; " + itsHost}}},
 		{Codes: []string{"4150"}, Kind: rotator.KindPrivilege,
-			Fix: flush, Note: flushDoes,
-			Text: "the account is blocked after max_password_errors wrong passwords: {fix} (it needs RELOAD, and " +
-				flushDoes + "), or for one account alone, from MariaDB 10.11 on, ALTER USER {user}@`%` ACCOUNT " +
-				"UNLOCK (" + itsHost + "). Then find which client tries an old password. Where others are blocked as " +
-				"well, it is an account that comes before theirs for this address (SELECT host FROM mysql.user WHERE " +
-				"user = ''), and the administrator logs in at the server's own socket"},
+			Text: "the account is blocked after max_password_errors wrong passwords: {fix} (RDS: the parameter " +
+				"group), which unblocks all. " + whoBlocks + ", then " + flush + " (RELOAD), for the server counts " +
+				"on. To unblock one account, from MariaDB 10.11 on: ALTER USER {user}@`%` ACCOUNT UNLOCK (" + itsHost +
+				"). Where others are blocked as well, it is an account that comes before theirs for this address " +
+				"(SELECT host FROM mysql.user WHERE user = ''), and the administrator logs in at the server's own " +
+				"socket",
+			Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see the limit",
+				Run: "SHOW GLOBAL VARIABLES LIKE 'max_password_errors'", Note: "keep what it shows"}},
+			Fix: "SET GLOBAL max_password_errors = 4294967295", For: toUnblock,
+			Note: "RDS: the parameter group. " + backOnceMoved,
+			Lines: []rotator.Fix{
+				{By: rotator.ByAdministrator, For: whoseLogins,
+					Run:  "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_error', 'log_warnings')",
+					Note: "with log_warnings of 2 or more the error log has the address of each login that is refused"},
+				{By: rotator.ByAdministrator, Run: "SET GLOBAL max_password_errors = " + itsLimit,
+					Turn: rotator.TurnLast, For: limitBack, Note: shownLimit},
+				{By: rotator.ByAdministrator, Run: flush, Turn: rotator.TurnLast,
+					For: "right after that, to have the wrong passwords forgotten", Note: flushDoes}}},
 		{Codes: []string{"1862"}, From: mariaDB, Kind: rotator.KindPrivilege, Text: expiredForAll + setMariaDB,
 			Before: itsHosts(), Fix: resetMariaDB, Note: typedTwice + ". " + refusedMariaDB},
 		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege, Text: expiredForAll + setMySQL,

@@ -290,6 +290,12 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 			c.Lines[i].Run = strings.ReplaceAll(line.Run, once, limit)
 		}
 	}
+	if found := attemptsMade.FindStringSubmatch(e.Message); found != nil {
+		for i, line := range c.Lines {
+			c.Lines[i].Run = strings.ReplaceAll(line.Run, itsLimit, found[1])
+			c.Lines[i].Note = strings.ReplaceAll(line.Note, shownLimit+"; ", "")
+		}
+	}
 	c.Before, c.Lines = typedFixes(c.Before, login.User), typedFixes(c.Lines, login.User)
 	if e.Number == 1044 && st.phase != querying && login.For != nil {
 		c.Lines = append(c.Lines, passedOn(login, st.product)...)
@@ -325,6 +331,9 @@ func typedFixes(lines []rotator.Fix, user string) []rotator.Fix {
 	}
 	return lines
 }
+
+// attemptsMade finds FAILED_LOGIN_ATTEMPTS in the words of error 3955.
+var attemptsMade = regexp.MustCompile(` due to (\d+) consecutive failed logins`)
 
 // limitOf finds the limit in the server's words, which end in it in each of its languages.
 var limitOf = regexp.MustCompile(`: (\d+)\)$`)
