@@ -22,7 +22,14 @@ func (s *Store) remedy(ctx context.Context, operation, secretID, message string,
 	case d.Key:
 		return s.keyRemedy(ctx, operation, secretID, d, err)
 	}
-	err = rotator.WithHint(err, d.Remedy(permissions.Place{Secret: s.arnOf(ctx, operation, secretID, d)}))
+	hint := d.Remedy(permissions.Place{Secret: s.arnOf(ctx, operation, secretID, d)})
+	// Each rotation and each answer to people begins with this call: once is enough.
+	if operation == "DescribeSecret" && d.Layer == "identity-based policy" && !d.Explicit {
+		hint = "where the role is limited to secrets with a tag (SecretTag of the stack), see first whether this one " +
+			"still has it, as someone who may: aws secretsmanager describe-secret --secret-id " +
+			rotator.ShellWord(secretID) + " --query Tags. If it is gone, tag the secret again. Else " + hint
+	}
+	err = rotator.WithHint(err, hint)
 	if d.OfSecretPolicy() {
 		err = rotator.WithFix(err, "", policyFixes(secretID)...)
 	}

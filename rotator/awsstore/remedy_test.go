@@ -132,6 +132,10 @@ func TestARemedyNamesTheWholeARN(t *testing.T) {
 		if want := paste("DescribeSecret", `"arn:aws:secretsmanager:us-east-1:111122223333:secret:app-??????"`); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %s, got %v", want, err)
 		}
+		const tags, add = "aws secretsmanager describe-secret --secret-id app --query Tags.", "Else add to the role of the function"
+		if !strings.Contains(err.Error(), tags) || !strings.Contains(err.Error(), add) {
+			t.Errorf("the role may be limited by a tag: %v", err)
+		}
 		if calls := asked(); len(calls) != 1 {
 			t.Errorf("asked %q", calls)
 		}
