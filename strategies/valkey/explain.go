@@ -111,7 +111,38 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		}
 		causes[i] = cause
 	}
-	return causes, nil
+	if causes[0].Reset == "" || s.mode == "cluster" {
+		return causes, nil
+	}
+	var of rotator.Sentence // of which server the host is a replica
+	for i := range s.all() {
+		node := s.all()[len(s.others)-i] // the host comes last
+		said, shown, err := node.replicaOf(ctx)
+		if of = said; err != nil || field(shown, "role") != "slave" {
+			return causes, nil
+		}
+	}
+	for i := range causes {
+		if causes[i].Reset != "" {
+			causes[i].Fixes = nil
+		}
+	}
+	return causes, s.behind(of.Text, rejected[0].User)
+}
+
+// behind is the error of a host that is a replica and has another password than AWSCURRENT, as it may where a name has
+// come to lead to it: users are not replicated.
+func (s *session) behind(of, user string) error {
+	const onPurpose = "if clients read this replica on purpose, "
+	look := saveUsers(s.save).Fixes[0]
+	look.For = onPurpose + look.For
+	set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" on resetpass >PASSWORD -- at "+
+		dial.Address(s.login)+", "+atThePrompt+", then "+s.saving())
+	set.For, set.PasswordOf = onPurpose+"to set its password", rotator.LabelCurrent
+	says := s.errorf(rotator.KindReadOnly, "%s is %s, and user %q has another password here. Users are not "+
+		"replicated: it may be behind. If clients are to use the primary, store that as host in the secret and in the "+
+		"superuser secret, and set no password here", dial.Address(s.login), of, user)
+	return rotator.WithFix(says, "", toFindThePrimary(s.login), look, set)
 }
 
 // savesAlike is the command that saves users at each node; nil: the superuser may not see it, or they differ.

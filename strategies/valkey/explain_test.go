@@ -451,6 +451,43 @@ func TestAPasswordThatThePromptSplits(t *testing.T) {
 	}
 }
 
+// TestAReplicaThatIsBehind: users are not replicated. Where the host has become a replica that has another password, none
+// is set there; a replica that is read on purpose says so itself.
+func TestAReplicaThatIsBehind(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		primary := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		replica := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		boss, app := primary.pair(t)
+		primary.copyTo(t, replica, boss, app)
+		ok(t, replica.Follow(t.Context(), primary.ValkeyServer))
+		there := func(login strategies.Login) strategies.Login {
+			login.Host, login.Port = replica.Host, replica.Port
+			return login
+		}
+		wrong := with(app, password())
+		causes, err := valkey.Engine{}.Explain(t.Context(), there(boss), there(wrong))
+		wants(t, err, rotator.KindReadOnly, replica.Address()+" is a replica of "+primary.Address(), "another password")
+		if len(causes) != 1 || causes[0].Reset == "" || causes[0].Fixes != nil {
+			t.Errorf("%s: %+v", release, causes)
+		}
+		fixes := rotator.FixesOf(err)
+		if len(fixes) != 3 || fixes[1].Run != "INFO replication" || !strings.HasPrefix(fixes[2].For, "if clients read") ||
+			!strings.Contains(fixes[2].Note, "then ACL SAVE") {
+			t.Errorf("%s: %+v", release, fixes)
+		}
+		// In order, or with its primary among the nodes, it is as elsewhere.
+		causes, err = valkey.Engine{}.Explain(t.Context(), there(boss), there(app))
+		if ok(t, err); !causes[0].Right {
+			t.Errorf("%s: %+v", release, causes)
+		}
+		causes, err = valkey.Engine{}.Explain(t.Context(), and(there(boss), primary), and(there(wrong), primary))
+		if ok(t, err); causes[0].Reset == "" || causes[0].Fixes == nil {
+			t.Errorf("%s: %+v", release, causes)
+		}
+	}
+}
+
 // TestUsersAreSavedWhereTheyAre: what is printed saves them there, and ACL SAVE fails where there is no aclfile. Where
 // nobody has looked, both commands are printed, each with when it is the one.
 func TestUsersAreSavedWhereTheyAre(t *testing.T) {

@@ -254,18 +254,13 @@ func (s *session) readOnly(ctx context.Context, answers []any) error {
 	}) {
 		return nil
 	}
-	info, err := s.ask(ctx, operation{action: "looking for the primary"}, []string{"INFO", "replication"})
+	of, shown, err := s.replicaOf(ctx)
 	if err != nil {
 		return err
 	}
-	shown, _ := info[0].(string)
-	find := strategies.Fix(s.login, "INFO replication")
-	find.For = "to find the primary (master_host, master_port)"
-	of := rotator.Sentencef("a replica (%s shows of which server)", find)
 	instead := rotator.Sentencef("FAILOVER there, or, if the primary is lost, REPLICAOF NO ONE here, each by an " +
 		"administrator")
-	if host := field(shown, "master_host"); host != "" {
-		of = rotator.Sentencef("a replica of %s", net.JoinHostPort(host, field(shown, "master_port")))
+	if field(shown, "master_host") != "" {
 		instead = rotator.Sentencef("FAILOVER there, by an administrator")
 		if field(shown, "master_link_status") != "up" {
 			promote := strategies.Fix(s.login, "REPLICAOF NO ONE")
@@ -286,6 +281,25 @@ func (s *session) readOnly(ctx context.Context, answers []any) error {
 		"pair. If this server is to be the primary: %s. If its clients are to read alone, take the rest from its "+
 		"rules: %s, %s. That %s", s.login.User,
 		dial.Address(s.login), of, instead, reads, reads.Note, overwrites(s.save))
+}
+
+// replicaOf says of which server this is a replica, and gives the part of INFO that shows it.
+func (s *session) replicaOf(ctx context.Context) (of rotator.Sentence, shown string, err error) {
+	info, err := s.ask(ctx, operation{action: "looking for the primary"}, []string{"INFO", "replication"})
+	if err != nil {
+		return of, "", err
+	}
+	shown, _ = info[0].(string)
+	if host := field(shown, "master_host"); host != "" {
+		return rotator.Sentencef("a replica of %s", net.JoinHostPort(host, field(shown, "master_port"))), shown, nil
+	}
+	return rotator.Sentencef("a replica (%s shows of which server)", toFindThePrimary(s.login)), shown, nil
+}
+
+func toFindThePrimary(login strategies.Login) rotator.Fix {
+	find := strategies.Fix(login, "INFO replication")
+	find.For = "to find the primary (master_host, master_port)"
+	return find
 }
 
 // ofNoKey are the commands by which a client comes to no data. Those of harmless are tried.

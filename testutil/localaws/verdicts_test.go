@@ -1177,6 +1177,14 @@ var scenes = map[string]func(*scene){
 		s.says, s.names = "recommended action: investigate", "if the primary is lost, to make"
 		s.fix = func() { s.exec("REPLICAOF NO ONE") }
 	},
+	"the host is a replica that is further behind, and a superuser is at hand": func(s *scene) {
+		s.only("valkey")
+		s.has(s.user)
+		s.stuck(aws.Bool(true), s.value(s.user, s.canary()), s.value(s.user, s.canary(), "masterarn", s.superuser()), awsemu.Value{})
+		s.replica(awsemu.Value{})
+		s.says, s.names = "recommended action: investigate", "Until then set no password"
+		s.fix = func() { s.exec("REPLICAOF NO ONE") }
+	},
 	"the host is read-only, nothing stored works, and a superuser is at hand": func(s *scene) {
 		s.my()
 		s.has(s.user)
