@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 )
@@ -29,6 +30,7 @@ var errNoCandidate = errors.New("no such credentials")
 func firstWorking(candidates ...candidate) (Login, string, error) {
 	var tried rotator.LoginAttempts
 	var logins []Login
+	var fixes []rotator.Fix // of what is printed twice, that of AWSCURRENT counts, which clients have
 	for _, c := range candidates {
 		login, err := c.login()
 		again := func(l Login) bool { return l.User == login.User && l.Password.Equal(login.Password) }
@@ -43,6 +45,7 @@ func firstWorking(candidates ...candidate) (Login, string, error) {
 			return login, c.label, nil
 		}
 		tried = append(tried, rotator.LoginAttempt{Label: c.label, User: login.User, Err: err})
+		fixes = append(fixes, labelled(err, c.label)...)
 		if !errors.Is(err, rotator.KindLoginRejected) {
 			break
 		}
@@ -51,13 +54,24 @@ func firstWorking(candidates ...candidate) (Login, string, error) {
 		return Login{}, "", errNoCandidate
 	}
 	if len(tried) == 1 {
-		return Login{}, "", fmt.Errorf("%s: %w", tried[0].Label, tried[0].Err)
+		return Login{}, "", rotator.WithFix(fmt.Errorf("%s: %w", tried[0].Label, tried[0].Err), "", fixes...)
 	}
 	last := tried[len(tried)-1]
 	if !errors.Is(last.Err, rotator.KindLoginRejected) { // it may be let in, and what comes next fail
 		return Login{}, "", fmt.Errorf("%v; %s (user %q): %w", tried[:len(tried)-1], last.Label, last.User, last.Err)
 	}
-	return Login{}, "", fmt.Errorf("no stored credentials work: %w", tried)
+	return Login{}, "", rotator.WithFix(fmt.Errorf("no stored credentials work: %w", tried), "", fixes...)
+}
+
+// labelled are the lines in an error of a login, and those that set a password say of which version it is.
+func labelled(err error, label string) []rotator.Fix {
+	fixes := rotator.FixesOf(err)
+	for i, fix := range fixes {
+		if fix.PasswordOf == "" && (strings.Contains(fix.Run, "'PASSWORD'") || strings.Contains(fix.Run, ">PASSWORD")) {
+			fixes[i].PasswordOf = label
+		}
+	}
+	return fixes
 }
 
 // fixedLogin makes a candidate of a login that is known.

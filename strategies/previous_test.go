@@ -129,3 +129,26 @@ func TestSpellingsOfOneHost(t *testing.T) {
 		}
 	}
 }
+
+// TestTheVersionThatWasTriedIsNamed: a line that sets a password says of which version, where several are for the user.
+func TestTheVersionThatWasTriedIsNamed(t *testing.T) {
+	t.Parallel()
+	try := func(login Login) error {
+		set := func(of string) rotator.Fix {
+			return rotator.Fix{Run: "ACL SETUSER " + of + login.User + " on >PASSWORD", PasswordOf: of}
+		}
+		return rotator.WithFix(rotator.KindLoginRejected, "", rotator.Fix{Run: "ACL LIST"}, set(""), set("AWSCURRENT of boss"))
+	}
+	at := func(user, p string) func() (Login, error) {
+		return fixedLogin(Login{User: user, Password: secret.NewPassword(p)})
+	}
+	_, _, err := firstWorking(candidate{rotator.LabelCurrent, at("app", "1"), try},
+		candidate{rotator.LabelPending, at("app", "3"), try}, candidate{rotator.LabelPrevious, at("other", "2"), try})
+	var of []string
+	for _, fix := range rotator.FixesOf(err) {
+		of = append(of, fix.PasswordOf)
+	}
+	if want := ", AWSCURRENT, AWSCURRENT of boss, AWSPREVIOUS, AWSCURRENT of boss"; strings.Join(of, ", ") != want {
+		t.Errorf("%q, want %q", of, want)
+	}
+}

@@ -74,9 +74,13 @@ func (s *session) aclRemedy() rotator.Sentence {
 	give := rotator.NewFix(rotator.ByAdministrator, "ACL SETUSER "+typed(s.login.User)+" +acl +config|get "+
 		"+config|rewrite +info +multi +exec +discard -- on every node")
 	give.For = "if the user was not deleted and made again, to give it what a rotation needs"
+	save := saveUsers(s.save)
+	for i := range save.Fixes { // for it may lack +acl
+		save.Fixes[i].By = rotator.ByAdministrator
+	}
 	return rotator.Sentencef("user %q has no rule for it. If it was deleted and made again, its rules are lost, and "+
 		"ACL SAVE may overwrite their only copy: first do what status says of AWSCURRENT in its secret (quarterturn "+
-		"status SECRET --function FUNCTION). If not, %s, then %s", s.login.User, give, saveUsers(s.save))
+		"status SECRET --function FUNCTION). If not, %s, then %s", s.login.User, give, save)
 }
 
 // accounts reads users.
@@ -206,8 +210,8 @@ const orRewrite = "CONFIG REWRITE, where users are in the configuration file"
 func saveUsers(save []string) rotator.Sentence {
 	const last = "to save users, after all that changes them"
 	line := func(purpose string, words ...string) rotator.Fix {
-		return rotator.Fix{By: rotator.BySuperuser, For: purpose, Run: strings.Join(words, " "), Note: "on every node",
-			Turn: rotator.TurnLast}
+		return rotator.Fix{By: rotator.BySuperuser, For: purpose, Run: strings.Join(words, " "), Turn: rotator.TurnLast,
+			Note: "on every node. Without OK nothing is saved, which status does not see"}
 	}
 	look := rotator.Fix{By: rotator.BySuperuser, For: "to compare users with the file first", Run: "ACL LIST",
 		Note: "on every node. To save users " + overwrites(save), Turn: rotator.TurnFirst}

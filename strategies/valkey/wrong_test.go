@@ -287,4 +287,9 @@ func TestWhatIsLackingIsNotSaidToBeUsers(t *testing.T) {
 	ok(t, err)
 	_, err = valkey.Engine{}.DryRunSetPassword(t.Context(), boss, app.User, password())
 	wants(t, err, rotator.KindPrivilege, "finding out where users are saved: user", "has no rule for it. If it was deleted")
+	for _, fix := range rotator.FixesOf(err) {
+		if fix.By != rotator.ByAdministrator {
+			t.Errorf("who lacks rules is to run %q", fix.Run)
+		}
+	}
 }
