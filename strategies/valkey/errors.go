@@ -99,6 +99,9 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 		kind, sentence = dial.ClassifyDial(ctx, s.login, op.limit, err)
 	case op.phase == securing:
 		kind, sentence = dial.ClassifyTLS(s.login, op.roots, err)
+		if expired := new(x509.CertificateInvalidError); errors.As(err, expired) && expired.Reason == x509.Expired {
+			sentence += ". A restart loses what is not saved, data and users"
+		}
 		if dial.IsConnClosed(err) {
 			sentence += ". Valkey does so too where all connections are in use: " + noFreeConnection
 		}

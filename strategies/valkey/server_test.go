@@ -1261,6 +1261,14 @@ func TestClientsThatArePaused(t *testing.T) {
 	}
 }
 
+// TestACertificateThatHasExpired: what a restart costs is said beside it.
+func TestACertificateThatHasExpired(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}, Expired: true}})}
+	err := valkey.Engine{Roots: s.CAs}.Ping(t.Context(), s.login("app", password()))
+	wants(t, err, rotator.KindTLS, "certificate has expired", "A restart loses what is not saved, data and users")
+}
+
 // TestCategoriesWithPower: a category of commands gives what one of its commands gives. Consent does not hand out the
 // password of a user with power that the user in use lacks.
 func TestCategoriesWithPower(t *testing.T) {
