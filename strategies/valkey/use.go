@@ -92,7 +92,7 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 			return "", err
 		}
 		if i == 0 {
-			if remark, err = s.served(ctx, answers); err == nil && remark != "" && s.mode == "cluster" {
+			if remark, err = s.served(ctx, answers); err == nil && remark != "" && s.mode != "standalone" {
 				remark, err = s.slots(ctx, remark)
 			}
 			if err != nil {
@@ -201,10 +201,10 @@ func (s *session) slots(ctx context.Context, remark string) (string, error) {
 		return "", err
 	}
 	info, _ := answers[0].(string)
-	switch field(info, "cluster_state") {
-	case "ok":
+	switch state := field(info, "cluster_state"); {
+	case state == "ok", state == "" && s.mode == "": // Redis 6.0 may not have said whether it is a cluster's
 		return remark, nil
-	case "fail":
+	case state == "fail":
 		return "", s.wrap(ctx, operation{action: "the login is accepted, and commands are not carried out"},
 			serverError("CLUSTERDOWN"))
 	}
