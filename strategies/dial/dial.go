@@ -158,6 +158,10 @@ func ClassifyDial(ctx context.Context, as strategies.Login, limit time.Duration,
 // Hangs is a server that accepts connections and says nothing, as its machine does while the server is stopped.
 const Hangs = "a server that hangs or whose machine is stopped (if this worked before, look there)"
 
+// ProxyProtocol is why a server hangs up that a load balancer greets first.
+const ProxyProtocol = "a load balancer sends the PROXY protocol (HAProxy: send-proxy, NLB: proxy_protocol_v2), " +
+	"which the server does not understand: turn it off there"
+
 // ClassifyTLS gives the kind of a Secure that failed, and a sentence. roots are those of TLSConfig. Nothing here ever
 // leads to
 // plaintext.
@@ -207,7 +211,7 @@ func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.
 			"current certificate authority for the instance)"
 	case IsConnClosed(err):
 		return rotator.KindUnreachable, "the server closed the connection before or in the TLS handshake: it may be " +
-			"restarting, or a proxy in between has no database behind it"
+			"restarting, a proxy in between has no database behind it, or " + ProxyProtocol
 	case errors.As(err, &record):
 		return rotator.KindTLS, fmt.Sprintf("%s does not answer in TLS: check host and port in the secret", Address(as))
 	}

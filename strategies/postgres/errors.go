@@ -75,6 +75,9 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case dial.IsConnClosed(err), errors.Is(err, pgconn.ErrConnClosed):
 		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing "+
 			"over, or a proxy in between has no database behind it"
+		if st.phase == loggingIn && st.method == authUnknown && login.TLS.Disabled {
+			sentence += ", or " + dial.ProxyProtocol + ` (the server's log then has "invalid length of startup packet")`
+		}
 	case st.phase == loggingIn:
 		kind, sentence = rotator.KindMisconfigured, classifyLogin(login, st.method)
 		if strings.Contains(sentence, "pg_hba.conf") {
@@ -91,6 +94,10 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	if strings.Contains(sentence, poolerItself) {
 		inner := mark
 		mark = func(err error) error { return rotator.WithFix(inner(err), "", poolerLines()...) }
+	}
+	if strings.Contains(sentence, mendAuthQuery) {
+		inner := mark
+		mark = func(err error) error { return rotator.WithFix(inner(err), "", authQueryLines(login)...) }
 	}
 	if st.action != "" {
 		sentence = st.action + ": " + sentence
@@ -182,7 +189,11 @@ func classifyTLS(login strategies.Login, roots *x509.CertPool, err error) (rotat
 			fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret",
 				dial.Address(login))
 	}
-	return dial.ClassifyTLS(login, roots, err)
+	kind, says := dial.ClassifyTLS(login, roots, err)
+	if strings.HasSuffix(says, dial.ProxyProtocol) {
+		says += ` (the server's log then has "invalid length of startup packet")`
+	}
+	return kind, says
 }
 
 // classifyLogin reads a login that failed on our side of the wire.
@@ -208,6 +219,28 @@ func classifyLogin(login strategies.Login, m authMethod) string {
 const poolerItself = "see its log, its auth_user (is it locked, or has its VALID UNTIL passed?), and the password " +
 	"for that in its auth_file; what is mended may count after server_login_retry alone (15 s). Leave host and port " +
 	"in the secret as they are"
+
+// What PgBouncer says where its auth_query fails. Its log has the error.
+const (
+	brokenAuthQuery = "bouncer config error"
+	mendAuthQuery   = "its auth_query failed, and its log says why. Its auth_user needs, in each database that " +
+		"clients name (or in auth_dbname), CONNECT, USAGE on the schema of the function that auth_query calls, and " +
+		"EXECUTE on that. Leave host and port in the secret as they are"
+)
+
+// authQueryLines show what a pooler's auth_user may do, in the database that the secret names.
+func authQueryLines(login strategies.Login) []rotator.Fix {
+	look := byAdministrator(trusted + "SELECT p.oid::regprocedure, has_function_privilege(r.oid, p.oid, 'EXECUTE') " +
+		"AS may_execute, has_schema_privilege(r.oid, n.oid, 'USAGE') AS may_use_schema, " +
+		"has_database_privilege(r.oid, " +
+		"current_database(), 'CONNECT') AS may_connect FROM pg_roles AS r, pg_proc AS p JOIN pg_namespace AS n ON " +
+		"n.oid = pronamespace WHERE rolname = 'AUTH_USER' AND proname = 'FUNCTION'")
+	look.For = "in database " + quoteIdent(login.Database) + " (or auth_dbname of the pooler), to see what its " +
+		"auth_user lacks, with the names of that and of the function in its auth_query"
+	look.Note = "no row: that role or function is not there; f: GRANT it (EXECUTE ON FUNCTION, USAGE ON SCHEMA, " +
+		"CONNECT ON DATABASE)"
+	return []rotator.Fix{look}
+}
 
 // poolerLines show whether the user by which a pooler asks can log in.
 func poolerLines() []rotator.Fix {
@@ -235,6 +268,9 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 	case onPurpose && (!pooler || strings.Contains(e.Message, "server login")) && saidOfServers(e.Message):
 		return rotator.KindUnreachable, "a pooler in between has no connection to the database, or cannot log in " +
 			"there itself, which says nothing of this secret: " + poolerItself + ". Or " + olderLine(login)
+	case onPurpose && e.Message == brokenAuthQuery:
+		return rotator.KindUnreachable, "a pooler in between could not look the user up at the database, which says " +
+			"nothing of this secret: " + mendAuthQuery
 	case onPurpose && !pooler:
 		return rotator.KindUnreachable, "a pooler in between refused it by a rule of its own, which says nothing of " +
 			"this secret; its own words follow. Leave host and port in the secret as they are"

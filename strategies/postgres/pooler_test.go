@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,30 @@ func TestAPoolerThatCannotLogIn(t *testing.T) {
 	}
 }
 
+// TestAPoolerWhoseAuthQueryFails: what its auth_user lacks is in the database, and is shown there.
+func TestAPoolerWhoseAuthQueryFails(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.Postgres(t, dbserver.Majors()[0])}
+	app, pw := s.NewRole(t, "LOGIN")
+	user, userPw := s.NewRole(t, "LOGIN") // which may not read pg_shadow
+	asks := &dbserver.Server{Endpoint: s.Endpoint, Superuser: user, Password: userPw}
+	b := dbserver.NewPgBouncer(t, asks, dbserver.PgBouncerOptions{Mode: "transaction"})
+	login := s.login(app, pw)
+	login.Port, login.PoolerForwardsLogins = b.Port, true
+	err := engine().Ping(t.Context(), login)
+	wants(t, err, rotator.KindUnreachable, "bouncer config error", "its auth_query failed", "EXECUTE on", "Leave host and port")
+	fixes := rotator.FixesOf(err)
+	if len(fixes) != 1 || !strings.Contains(fixes[0].For, `"postgres"`) {
+		t.Fatalf("%+v", fixes)
+	}
+	s.run(t, fmt.Sprintf("CREATE SCHEMA s_%s; CREATE FUNCTION s_%[1]s.f_%[1]s() RETURNS int LANGUAGE sql AS 'SELECT 1'; "+
+		"REVOKE EXECUTE ON FUNCTION s_%[1]s.f_%[1]s() FROM PUBLIC", user))
+	query := strings.NewReplacer(trusted, "", "AUTH_USER", user, "FUNCTION", "f_"+user).Replace(fixes[0].Run)
+	if row := s.ask(t, "SELECT concat_ws(' ', may_execute, may_use_schema, may_connect) FROM ("+query+") AS s"); row != "f f t" {
+		t.Errorf("it shows %s", row)
+	}
+}
+
 // TestAUserThatThePoolerHasAnOlderPasswordOf: a line of its auth_file comes before auth_query. The pooler rejects the
 // new password, and by the old one it cannot log in at the database, as this user: both answers name the line.
 func TestAUserThatThePoolerHasAnOlderPasswordOf(t *testing.T) {
@@ -263,6 +288,26 @@ func TestStatusLeavesNothingInASession(t *testing.T) {
 func (p pooled) direct(login strategies.Login) strategies.Login {
 	login.Host, login.Port = p.Host, p.Port
 	return login
+}
+
+// TestTheProxyProtocol: a server takes what a load balancer says first for a message of PostgreSQL's, and hangs up.
+func TestTheProxyProtocol(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.Postgres(t, dbserver.Majors()[0])}
+	login := listen(t, func(client net.Conn) {
+		up, err := s.Dial(t.Context())
+		if err != nil {
+			return
+		}
+		defer up.Close()
+		io.WriteString(up, "PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n")
+		go io.Copy(up, client)
+		io.Copy(client, up)
+	})
+	for _, login.TLS.Disabled = range []bool{false, true} {
+		wants(t, engine().Ping(t.Context(), login), rotator.KindUnreachable, "PROXY protocol", "turn it off",
+			"invalid length of startup packet")
+	}
 }
 
 // HAProxy in TCP mode carries what the server says: it is no pooler.
