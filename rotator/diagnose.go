@@ -64,10 +64,32 @@ func (c *diagnoser) decide(ctx context.Context) rule {
 	c.askSaved(ctx, decide(c.situation(ctx)).action)
 	c.tryAction(ctx, decide(c.situation(ctx)).action)
 	r := decide(c.situation(ctx))
+	if r.action == ActionRollBack {
+		c.compareMembers()
+	}
 	if c.notHere && r.action == ActionNone {
 		r.lines = nil // to set up what would fail
 	}
 	return r
+}
+
+// compareMembers names what a rollback loses: members that AWSCURRENT alone has, which another team may have added.
+func (c *diagnoser) compareMembers() {
+	current, _, previous := c.labeledVersions()
+	var lost []string
+	for _, key := range c.probes[current].value.Keys() {
+		if l := c.probes[previous]; !l.value.IsZero() && !slices.Contains(l.value.Keys(), key) {
+			lost = append(lost, fmt.Sprintf("%.60q", key))
+		}
+	}
+	const most = 5
+	if n := len(lost); n > most {
+		lost = append(lost[:most], fmt.Sprintf("%d more", n-most))
+	}
+	if lost != nil {
+		c.note(previous, fmt.Sprintf("it lacks members of version %s: %s. Add them again, once the label has moved",
+			current, strings.Join(lost, ", ")))
+	}
 }
 
 // apply moves the label, and says how the secret stands then. No login is tested again:

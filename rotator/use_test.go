@@ -354,3 +354,23 @@ func TestAnotherEnvironmentsValue(t *testing.T) {
 		}
 	}
 }
+
+// TestARollbackNamesWhatItLoses: members that AWSCURRENT alone has, by their names, and no value of them.
+func TestARollbackNamesWhatItLoses(t *testing.T) {
+	for members, want := range map[string]string{"": "", " owner=team-b": `: "owner". Add`,
+		" a1=x a2=x a3=x a4=x a5=x a6=x a7=x": `: "a1", "a2", "a3", "a4", "a5", 2 more. Add`} {
+		for _, action := range []string{"", "rollback"} {
+			s := newStory(t)
+			s.run("account app/p1\nversion AWSPREVIOUS app/p1 colour=red\nversion AWSCURRENT app/p2 colour=blue" + members + "\nstate")
+			step := map[string]string{"": "status", "rollback": "recover"}[action]
+			d, err := s.ask(step, action)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (action == "") != (d.Action == rotator.ActionRollBack) || strings.Contains(d.Text(), "it lacks members of version "+awsemu.VersionID(2)) != (want != "") ||
+				!strings.Contains(d.Text(), want) || strings.Contains(d.Text(), "team-b") || strings.Contains(d.Text(), "colour") {
+				t.Errorf("%q, %q: %s", members, action, d.Text())
+			}
+		}
+	}
+}
