@@ -371,8 +371,10 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT works; no rotation in progress. Rotation is not set up",
 			lines:  []Fix{{By: ByShell, For: "to set it up and rotate now", Run: setUpCommand}}},
 		{current: is(CredentialWorks), pending: is(credentialNone), action: ActionNone,
-			reason: "AWSCURRENT works; no rotation in progress. Rotation is disabled: rotate-secret enables it and " +
-				"rotates now"},
+			reason: "AWSCURRENT works; no rotation in progress. Rotation is disabled",
+			lines: []Fix{{By: ByShell, For: "to enable it and rotate now, unless it was cancelled on purpose, as " +
+				"where another secret for this user rotates, whose clients that would lock out",
+				Run: "aws secretsmanager rotate-secret --secret-id ARN"}}},
 		{current: is(CredentialWorks), copied: yes, action: ActionDiscard,
 			reason: "AWSCURRENT works, and AWSPENDING holds the same credentials: a copy that a configuration test " +
 				"left, or that was stored by hand. No rotation can complete with it: discard it"},

@@ -1363,14 +1363,15 @@ func (c *diagnoser) nextEvent(a Action) string {
 // commands does an action in the AWS CLI.
 func (c *diagnoser) commands(a Action) []string {
 	rotate := "aws secretsmanager rotate-secret --secret-id " + ShellWord(c.meta.ARN)
+	on := c.meta.RotationEnabled != nil && *c.meta.RotationEnabled
 	switch {
 	case c.other != "" && !strings.Contains(c.other, ErrOtherEngine.Error()):
 		return []string{statusCommand(ShellWord(c.meta.RotationLambdaARN), c.meta.ARN, "")}
-	case a == ActionDiscard && !c.cannotMove: // and begin anew
+	case a == ActionDiscard && !c.cannotMove && on: // and begin anew; who has cancelled rotation may not want that
 		return []string{c.labelMove(a).cliCommand(c.meta.ARN), rotate}
 	case a.movesLabel():
 		return []string{c.labelMove(a).cliCommand(c.meta.ARN)}
-	case a == ActionRetry, a == ActionNone && c.meta.RotationEnabled != nil && !*c.meta.RotationEnabled:
+	case a == ActionRetry:
 		return []string{rotate}
 	case a == ActionCancel:
 		return []string{"aws secretsmanager cancel-rotate-secret --secret-id " + ShellWord(c.meta.ARN)}
