@@ -199,7 +199,7 @@ const noneWorks = "no labeled version works. In this order: (1) Find the cause, 
 	"database was restored, or AWSPENDING was removed after setSecret had set its password, an older version may " +
 	"still be right: have status test it, as printed below, and roll back to it if it works. (3) Else, as a " +
 	"superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is gone). " +
-	"Then run status again"
+	"Then run status again, and rotate once AWSCURRENT works: a log of the server may have kept the password as typed"
 
 // storePending stands in a reason before ", as printed below", where a line with joinVersions is.
 const storePending = "Store it beside all else that AWSCURRENT has"

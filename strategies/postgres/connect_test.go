@@ -177,6 +177,35 @@ func judged(t *testing.T, name string, as strategies.Login) {
 	}
 }
 
+// TestAPasswordIsProvedInAnotherDatabase: where the owner of a database keeps statements in it from an end, it is the
+// password that counts, for clients of other databases have it, too.
+func TestAPasswordIsProvedInAnotherDatabase(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		db := "held_" + app
+		s.run(t, "CREATE DATABASE "+db)
+		hold, err := s.Admin(t.Context(), db)
+		ok(t, err)
+		defer hold.Close(context.Background())
+		for _, sql := range []string{"BEGIN", "LOCK TABLE pg_catalog.pg_proc IN ACCESS EXCLUSIVE MODE"} {
+			_, err := hold.Exec(t.Context(), sql)
+			ok(t, err)
+		}
+		as := s.login(app, pw)
+		as.Database = db
+		impatient := engine()
+		impatient.StatementTimeout = 300 * time.Millisecond
+		if err := impatient.Ping(t.Context(), as); err == nil || !errors.As(err, new(rotator.AcceptedPassword)) {
+			t.Errorf("%v does not count as an accepted password", err)
+		}
+		as.Password = password()
+		if err := impatient.Ping(t.Context(), as); !errors.Is(err, rotator.KindLoginRejected) ||
+			errors.As(err, new(rotator.AcceptedPassword)) {
+			t.Errorf("with another password: %v", err)
+		}
+	})
+}
+
 // TestALimitIsRaisedForWhomItShows: what holds the connections comes first, of a role and of a database, and no line
 // takes a limit away.
 func TestALimitIsRaisedForWhomItShows(t *testing.T) {

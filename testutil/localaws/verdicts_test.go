@@ -2598,7 +2598,7 @@ func (s *scene) held(statement string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.names = "if it lasts, to see whose session holds the lock"
+	s.names = "if it lasts, to see whose session"
 	s.says = s.names
 	s.fix = func() {
 		query := regexp.MustCompile(s.names + `.*:\n +(?:SET search_path = [^;]*; )?(SELECT .*)\n`).FindStringSubmatch(s.text)
