@@ -171,10 +171,14 @@ func asksWhose(user string) []rotator.Fix {
 	has.Note = "unless that is what this secret's clients need, it may be another owner's, whom the secret's " +
 		"password would lock out, and whose privileges these clients would have: set none before it is known whose " +
 		"it is, and have another owner give it another name. What it may do as a member of others is not among that"
+	away := byAdministrator("ALTER ROLE %s RENAME TO ...", quoteIdent(user))
+	away.For = fmt.Sprintf("if it has, and role %q is another owner's, who agrees: to give that one another name, by "+
+		"which its clients log in then", user)
+	away.Note = losesMD5 + ", by that owner"
 	all, back := names(), renameBack(user)
 	all.For = "to see whether this secret's role has another name now"
 	back.For = fmt.Sprintf("if it has, and once role %q has another, with the former's name in place of the dots", user)
-	return []rotator.Fix{has, all, back}
+	return []rotator.Fix{has, all, away, back}
 }
 
 // reset is a statement with its remark, as writing has it.
@@ -288,7 +292,7 @@ func (s *session) gone(ctx context.Context, user string) (candidate, text string
 	text = fmt.Sprintf("there is no role %q on this server", user)
 	if candidate != "" {
 		rename := s.mend("ALTER ROLE " + quoteIdent(candidate) + " RENAME TO " + quoteIdent(user))
-		rename.Note = fmt.Sprintf("if no client logs in as %q", candidate)
+		rename.Note = fmt.Sprintf("if no client logs in as %q; %s", candidate, losesMD5)
 		return candidate, text, rotator.Sentencef("role %q, which is in its place beside the other user of the pair, "+
 			"looks like it, renamed. If no client logs in by that name, %s", candidate, rename), nil
 	}
@@ -327,9 +331,12 @@ func names() rotator.Fix {
 	return f
 }
 
+// losesMD5 is of a RENAME: an md5 hash has the name in it.
+const losesMD5 = "the server then removes a password that is stored as an md5 hash: set it again"
+
 func renameBack(user string) rotator.Fix {
 	f := strategies.Fix(strategies.Login{}, "ALTER ROLE ... RENAME TO "+quoteIdent(user))
-	f.For = "if it was renamed, with its name now in place of the dots"
+	f.For, f.Note = "if it was renamed, with its name now in place of the dots", losesMD5
 	return f
 }
 
@@ -337,8 +344,8 @@ func renameBack(user string) rotator.Fix {
 // renames that one, whose clients know it by this name; before it has another, the server refuses what is printed.
 func (s *session) taken(user, candidate string) rotator.Sentence {
 	rename := s.mend("ALTER ROLE " + quoteIdent(candidate) + " RENAME TO " + quoteIdent(user))
-	rename.Note = fmt.Sprintf("once the role that is called %q now has another name, and if no client logs in as %q",
-		user, candidate)
+	rename.Note = fmt.Sprintf("once the role that is called %q now has another name, and if no client logs in as %q; "+
+		"%s", user, candidate, losesMD5)
 	return rotator.Sentencef("role %q, which is in its place beside the other user of the pair, looks like it, "+
 		"renamed, and role %q is another's then: set no password of it, and give no consent to that. Have its owner "+
 		"give it another name; then, if no client logs in as %[1]q, %[3]s", candidate, user, rename)

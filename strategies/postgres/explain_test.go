@@ -735,7 +735,7 @@ func TestARoleThatTookAName(t *testing.T) {
 		causes, err := engine().Explain(t.Context(), s.superuser(), s.login(user, pw))
 		ok(t, err)
 		c := causes[0]
-		if len(c.Fixes) < 3 || c.Blocked ||
+		if len(c.Fixes) < 4 || c.Blocked ||
 			!strings.Contains(c.Fixes[0].Note, "it may be another owner's, whom the secret's password would lock out") {
 			t.Fatalf("%+v", c)
 		}
@@ -752,8 +752,12 @@ func TestARoleThatTookAName(t *testing.T) {
 		if strings.Contains(c.Text+c.Remedy, "old") {
 			t.Errorf("it guesses: %+v", c)
 		}
-		s.run(t, "ALTER ROLE "+name+" RENAME TO "+quoteIdent(user+"theirs"),
-			strings.Replace(c.Fixes[2].Run, "...", old, 1))
+		if !strings.Contains(c.Fixes[2].For, "another owner's, who agrees") || !strings.Contains(c.Fixes[2].Note, "md5") ||
+			!strings.Contains(c.Fixes[3].Note, "md5") {
+			t.Errorf("%+v", c.Fixes)
+		}
+		s.run(t, strings.Replace(c.Fixes[2].Run, "...", quoteIdent(user+"theirs"), 1),
+			strings.Replace(c.Fixes[3].Run, "...", old, 1))
 		ok(t, engine().Ping(t.Context(), s.login(user, pw)))
 		s.run(t, "DROP SCHEMA "+quoteIdent(user+"_has"), "DROP ROLE "+quoteIdent(user+"theirs"))
 	})
