@@ -174,7 +174,7 @@ func Causes() []dial.Cause {
 				"shows which it may be, the longest open first; SELECT pg_catalog.pg_terminate_backend(pid) ends a " +
 				"session, and " + endPrepared + ". If it shows none, " + standbyWaits,
 			Fix: lockHolders,
-			For: "if it lasts, to see whose session or prepared transaction holds the lock",
+			For: "if it lasts, to see whose session holds the lock, or whose prepared transaction",
 			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends a session: not one that waits for another itself " +
 				"(waits_for), as this rotation does. A row with a gid is a prepared transaction, which no session " +
 				"holds: ask whose it is; " + endPrepared + ". If none is shown, " + standbyWaits + ". A session that " +
