@@ -88,7 +88,7 @@ func (w Runners) named(fixes []Fix) []Fix {
 	all := slices.Clone(fixes)
 	asked := false
 	for i, f := range all {
-		if all[i].Who = w.words(f.By); !asked && f.By != ByShell && !f.looks() {
+		if all[i].Who = w.words(f.By); !asked && f.By != ByShell && !f.looks() && !f.ofServer() {
 			asked = true
 			all[i].Who += ", having made sure whose the accounts and databases in it are (the writers of " +
 				"the secret chose them)"
@@ -101,6 +101,13 @@ func (w Runners) named(fixes []Fix) []Fix {
 func (f Fix) looks() bool {
 	return f.Turn == TurnFirst || f.For == toFindTheCause || slices.ContainsFunc([]string{"SELECT ", "SHOW ", "INFO ",
 		"SET search_path "}, func(begin string) bool { return strings.HasPrefix(f.Run, begin) })
+}
+
+// ofServer says that it changes a setting of the whole server, and names no account.
+func (f Fix) ofServer() bool {
+	return slices.ContainsFunc([]string{"SET GLOBAL ", "FLUSH "}, func(begin string) bool {
+		return strings.HasPrefix(f.Run, begin)
+	})
 }
 
 // lead is what stands before the line to run.
