@@ -412,8 +412,7 @@ func (x rehearsal) warnings(a *loginResult) rotator.Finding {
 		if w.Attempts > 0 {
 			texts[i] += ". Between setSecret and finishSecret clients are refused with what the secret holds, and " +
 				"each login" +
-				" of theirs counts. Alternating users have no such moment, nor have dual passwords on MySQL" +
-				" (MYSQL_DUAL_PASSWORDS=true)"
+				" of theirs counts. Alternating users have no such moment"
 		}
 	}
 	f.Detail = strings.Join(texts, "; ")

@@ -43,7 +43,7 @@ func TestWarningsOfCounters(t *testing.T) {
 	counted := func(n int) []Warning { return []Warning{{Text: "blocked after so many", Attempts: n}} }
 	for n, want := range map[int]rotator.Status{1: rotator.StatusFailed, 5: rotator.StatusPassed} {
 		f := rehearsal{}.warnings(&loginResult{to: &Login{}, warnings: counted(n)})
-		if f.Status != want || !strings.Contains(f.Detail, "MYSQL_DUAL_PASSWORDS=true") ||
+		if f.Status != want || !strings.Contains(f.Detail, "lternating users") ||
 			f.Status == rotator.StatusFailed && f.Kind != rotator.KindMisconfigured {
 			t.Errorf("%d: %+v", n, f)
 		}

@@ -473,11 +473,12 @@ func (s *session) checkUnlogged(ctx context.Context) error {
 	return nil
 }
 
-// off turns off what has the server log a password, or take it in clear.
-func (s *session) off(setting string) rotator.Fix {
-	f := s.fix("SET GLOBAL %s = 0", setting)
+// off turns off what has the server log a password, or take it in clear. The sentence is the line that does.
+func (s *session) off(setting string) rotator.Sentence {
+	f, back := s.fix("SET GLOBAL %s = 0", setting), s.fix("SET GLOBAL %s = 1", setting)
 	f.Note = "each rotation needs it off; RDS: the parameter group"
-	return f
+	back.For, back.Turn = "once the rotation has succeeded, if it has to be on", rotator.TurnLast
+	return rotator.Sentence{Text: f.Run, Fixes: []rotator.Fix{f, back}}
 }
 
 // strict says whether MariaDB wants to see a password, for a plugin to judge it.

@@ -679,7 +679,7 @@ func bringBack(user string, clones []accountRow) rotator.Sentence {
 		had = shownOf(clones[0])
 	}
 	if hasLike(user, clones) {
-		create = "CREATE USER it by the line that status prints"
+		create = "CREATE USER it by the line that is printed"
 	}
 	return rotator.Sentencef("if it was renamed, to one of %s, %s; if it was dropped, %s, %s, and GRANT it what it "+
 		"had, which %s; or correct the user name in the secret", allNames(), renameBack(user), create,

@@ -124,7 +124,7 @@ func TestADroppedOriginalIsSetBackAsItWas(t *testing.T) {
 		causes, err := engine().Explain(t.Context(), s.superuser(), app)
 		ok(t, err)
 		reset, remedy := causes[0].Reset, causes[0].Remedy
-		if !strings.Contains(remedy, "by the line that status prints") || strings.Contains(remedy, "IDENTIFIED") ||
+		if !strings.Contains(remedy, "by the line that is printed") || strings.Contains(remedy, "IDENTIFIED") ||
 			!strings.Contains(reset, "leave ACCOUNT LOCK out") {
 			t.Errorf("%s: %s", remedy, reset)
 		}

@@ -196,7 +196,8 @@ func (s *session) rowCaveats(rows []accountRow) []strategies.Warning {
 
 func attemptsWarning(a account, n int) strategies.Warning {
 	w := strategies.Warn("account %s is blocked after %d failed logins (FAILED_LOGIN_ATTEMPTS), also for the right "+
-		"password. To lift that: ALTER USER %s FAILED_LOGIN_ATTEMPTS 0", a, n, a)
+		"password. To lift that: ALTER USER %s FAILED_LOGIN_ATTEMPTS 0; or rotate it with dual passwords "+
+		"(MYSQL_DUAL_PASSWORDS=true), by which no client is refused", a, n, a)
 	w.Attempts = n
 	return w
 }
