@@ -257,7 +257,11 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 	if err := s.dryRunOthers(ctx, targets, sample); err != nil {
 		return nil, err
 	}
-	return s.warnings(ctx, user, all, sample)
+	warnings, err := s.warnings(ctx, user, all, sample)
+	for _, r := range targets {
+		warnings = append(warnings, s.unheld(ctx, r, false)...)
+	}
+	return warnings, err
 }
 
 // looksOf gives what a change of the password of user, or its dry run, asks for before anything

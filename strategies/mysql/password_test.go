@@ -770,6 +770,55 @@ func TestDualPasswordsLost(t *testing.T) {
 	}
 }
 
+// TestAPasswordOfAnotherIsEnded: who can see what the server stores is told of a password that the secret does not hold,
+// before a rotation ends it, and of no other.
+func TestAPasswordOfAnotherIsEnded(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.MySQL(t, "mysql-9.7")}
+	for how, strategy := range map[string]interface {
+		rotator.Strategy
+		rotator.Preflighter
+	}{
+		"dual passwords": strategies.DualPasswords{Engine: engine()},
+		"itself":         strategies.SingleUser{Engine: engine()},
+		"superuser":      strategies.SingleUser{Engine: engine(), ThroughSuperuser: true},
+	} {
+		for where, sets := range map[string][]string{
+			"primary":  {"{other}' RETAIN CURRENT PASSWORD"},
+			"retained": {"{other}'", "{app}' RETAIN CURRENT PASSWORD"},
+			"previous": {"{other}'", "{app}' RETAIN CURRENT PASSWORD"},
+		} {
+			app := s.user(t, "APPLICATION_PASSWORD_ADMIN ON *.*", "SELECT ON mysql.*")
+			other := password()
+			for _, set := range sets {
+				s.run(t, "ALTER USER "+at(app.User).String()+" IDENTIFIED BY '"+strings.NewReplacer("{other}",
+					other.Reveal(), "{app}", app.Password.Reveal()).Replace(set))
+			}
+			ok(t, engine().Ping(t.Context(), app))
+			ok(t, engine().Ping(t.Context(), withPassword(app, other)))
+			r := s.rotation(t, app, password())
+			if where == "previous" {
+				r.ReadPrevious = func(context.Context) (secret.Document, error) {
+					return s.document(t, withPassword(app, other), ""), nil
+				}
+			}
+			says := false
+			for _, f := range strategy.Preflight(t.Context(), r) {
+				if f.Status == rotator.StatusFailed || f.Status == rotator.StatusDenied {
+					t.Errorf("%s, %s: %s: %s", how, where, f.ID, f.Detail)
+				}
+				says = says || f.Status == rotator.StatusUnknown &&
+					strings.Contains(f.Detail, "AWSPENDING and AWSPREVIOUS do not hold")
+			}
+			ok(t, strategy.Apply(t.Context(), r))
+			ended := engine().Ping(t.Context(), withPassword(app, other)) != nil
+			if says != (ended && where != "previous") {
+				t.Errorf("%s, %s: it says so: %t; the password has ended: %t", how, where, says, ended)
+			}
+		}
+	}
+}
+
 // TestDualPasswordsRefused: each reason has its sentence.
 func TestDualPasswordsRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {

@@ -58,6 +58,9 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 		if r.account != s.actingAccount && r.plugin() != "" && !r.isRole && !r.locked {
 			twins = append(twins, r.String())
 		}
+		if r.account == s.actingAccount {
+			all = append(all, s.unheld(ctx, r, keeping)...)
+		}
 		if passwords := r.passwords(); r.account == s.actingAccount && len(passwords) > 1 {
 			all = append(all, strategies.Warn("account %s has passwords of several plugins (%s), and one that "+
 				"changes itself changes that of the first alone: an old one goes on letting clients in. With "+
@@ -65,6 +68,34 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 		}
 	}
 	return append(all, s.rowCaveats(rows)...), s.refuseTwins(twins)
+}
+
+// unheld warns of a password of an account that the secret does not hold, and that this rotation ends: others who
+// log in with it are locked out then. A rotation whose AWSPENDING lost its label after setSecret leaves one, too.
+func (s *session) unheld(ctx context.Context, r accountRow, keeping bool) []strategies.Warning {
+	if s.mariadb || s.login.For == nil || s.login.For.Passwords == nil || r.plugin() == "" || r.locked {
+		return nil
+	}
+	ended, unread := r.stored[0], ""
+	if keeping && matches(ended, s.login.Password) { // which is the one that is retained then
+		ended = r.second
+	}
+	if ended == "" {
+		return nil
+	}
+	for p, err := range s.login.For.Passwords(ctx, r.user) {
+		switch {
+		case err != nil:
+			unread = fmt.Sprintf(" (as far as they could be read: %v)", err)
+		case matches(ended, p):
+			return nil
+		}
+	}
+	return []strategies.Warning{{Unknown: !s.login.For.Consent, Text: fmt.Sprintf("account %s has a password that "+
+		"AWSCURRENT, AWSPENDING and AWSPREVIOUS do not hold%s. This rotation ends it, and clients that log in with "+
+		"it are refused. If there are such clients, first give them a user of their own, with what SHOW GRANTS FOR "+
+		"%s shows. If a rotation left it, whose AWSPENDING lost its label after setSecret, there is nothing to do",
+		r, unread, r)}}
 }
 
 // hostsOf asks for the hosts of a name, by as little of mysql.user as shows them.
