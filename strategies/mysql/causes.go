@@ -17,6 +17,9 @@ const (
 	limitBack     = "once clients are well, to put the limit back"
 	shownLimit    = "with what was shown in place of " + itsLimit
 	whoseLogins   = "where no rotation is past setSecret, to see which client tries an old password"
+	refusedLogins = "SELECT LOGGED, DATA FROM performance_schema.error_log WHERE DATA LIKE " +
+		"'%Access denied for user%' ORDER BY LOGGED DESC"
+	refusedNote   = "with log_error_verbosity = 3 alone the server writes these, to its error log too"
 	backOnceMoved = "if a rotation is past setSecret, clients of AWSCURRENT themselves block it: put the limit back " +
 		"once the label has moved"
 	whoBlocks  = "Find which client tries an old password; " + backOnceMoved
@@ -133,9 +136,7 @@ func Causes() []dial.Cause {
 				Note: "keep what it shows. What comes next is for each host that has a limit"}},
 			Fix: liftAttempts, For: toUnblock, Note: backOnceMoved,
 			Lines: []rotator.Fix{
-				{By: rotator.ByAdministrator, For: whoseLogins, Run: "SELECT LOGGED, DATA FROM " +
-					"performance_schema.error_log WHERE DATA LIKE '%Access denied for user%' ORDER BY LOGGED DESC",
-					Note: "with log_error_verbosity = 3 alone the server writes these, to its error log too"},
+				{By: rotator.ByAdministrator, For: whoseLogins, Run: refusedLogins, Note: refusedNote},
 				{By: rotator.ByAdministrator, Run: "ALTER USER {user}@`%` FAILED_LOGIN_ATTEMPTS " + itsLimit,
 					Turn: rotator.TurnLast, For: limitBack, Note: shownLimit + "; " + itsHost}}},
 		{Codes: []string{"4150"}, Kind: rotator.KindPrivilege,

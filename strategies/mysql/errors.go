@@ -197,7 +197,9 @@ func delayedLogins(login strategies.Login) []rotator.Fix {
 	show.For = "to see whether a plugin delays the logins of a user who has failed too often"
 	show.Note = "no row, or a failed_connections_threshold of 0: none does. Otherwise stop the clients that try an " +
 		"old password first: each of their logins makes the delay longer"
-	all := []rotator.Fix{show}
+	which := strategies.Fix(login, refusedLogins)
+	which.For, which.Note = "if one does, to see which clients try an old password", refusedNote
+	all := []rotator.Fix{show, which}
 	for _, name := range []string{"component_connection_control.", "connection_control_"} {
 		name += "failed_connections_threshold"
 		set := strategies.Fix(login, "SET GLOBAL "+name+" = THRESHOLD")

@@ -510,7 +510,7 @@ func TestALoginThatAPluginDelays(t *testing.T) {
 	} {
 		t.Run(prefix, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, "mysql-9.7", nil)
+			s := newServer(t, "mysql-9.7", map[string]string{"performance-schema": "ON", "log-error-verbosity": "3"})
 			app := s.user(t)
 			const long = "100000" // milliseconds
 			s.run(t, install, "SET GLOBAL "+prefix+"max_connection_delay = "+long,
@@ -522,8 +522,12 @@ func TestALoginThatAPluginDelays(t *testing.T) {
 			err := impatient(2*time.Second).Ping(t.Context(), app)
 			wants(t, err, rotator.KindUnreachable, "respond to the login")
 			fixes := rotator.FixesOf(err)
-			if len(fixes) != 3 {
+			if len(fixes) != 4 {
 				t.Fatalf("%+v", fixes)
+			}
+			if clients := s.ask(t, strings.Replace(fixes[1].Run, "LOGGED, ", "", 1)); !strings.Contains(clients,
+				"Access denied for user '"+app.User+"'@'127.0.0.1'") {
+				t.Errorf("%s: %s", fixes[1].Run, clients)
 			}
 			s.run(t, fixes[0].Run)
 			shown := s.ask(t, strings.Replace(fixes[0].Run, "SHOW GLOBAL VARIABLES", "SELECT VARIABLE_NAME FROM "+
@@ -531,7 +535,7 @@ func TestALoginThatAPluginDelays(t *testing.T) {
 			if !strings.Contains(shown, prefix+"failed_connections_threshold") {
 				t.Errorf("%s: %s", fixes[0].Run, shown)
 			}
-			for _, fix := range fixes[1:] {
+			for _, fix := range fixes[2:] {
 				if strings.Contains(fix.Run, prefix) {
 					s.run(t, strings.ReplaceAll(fix.Run, "THRESHOLD", "2"))
 				}
