@@ -163,6 +163,9 @@ func TestPrintedStatementsRun(t *testing.T) {
 					}
 					use(t, s, app)
 					wants(t, engine().Ping(t.Context(), app), c.kind, strings.ReplaceAll(c.says, "{app}", at(app.User).String()))
+					if err := engine().Ping(t.Context(), app); c.kind == rotator.KindTooManyConnections {
+						wants(t, err, c.kind, "a rotation logs in up to 6 times")
+					}
 					if what == "no such plugin, and a superuser" {
 						causes, err := Engine{}.Explain(t.Context(), s.superuser(), app)
 						ok(t, err)

@@ -67,7 +67,8 @@ func hourly(column, clause string, says ...string) dial.Cause {
 	return dial.Cause{Codes: []string{"1226"}, Says: says, Kind: rotator.KindTooManyConnections,
 		Public: true, OfAccount: true, Accepted: true,
 		Text: "the account {user} has used up what the limit below gives it for an hour: wait an hour, or {fix}, or " +
-			"with a higher one. If that happens again, something uses the account more than it was meant to be",
+			"with a higher one. If that happens again, something uses the account more than it was meant to be, or " +
+			"the limit is too low: beside clients, a rotation logs in up to 6 times, and each retry and status again",
 		Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see which account has the limit",
 			Run:  "SELECT Host, " + column + " FROM mysql.user WHERE User = " + typedUser,
 			Note: "an account with 0 has none, and what comes next would give it one: run that for one that has"}},
