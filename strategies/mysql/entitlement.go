@@ -479,9 +479,9 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 		}
 		what = append(what, "SYSTEM_USER"+by)
 		why = append(why, "until one has it itself, CREATE USER is enough to alter or rename it")
-		if exists && !c.markAlone {
-			line(statement{text: "SHOW GRANTS FOR " + clone.String()})
-			lines[len(lines)-1].Note = heldUntilNow(clone)
+		if exists {
+			line(statement{text: heldQuery(clone.account)})
+			lines[len(lines)-1].Note = heldUntilNow(clone, c.inUse())
 		}
 		line(append(take.revokes(clone.account), give.grants(clone.account)...)...)
 	}
@@ -504,7 +504,7 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 		if strings.Contains(mark, `\`) {
 			lines[len(lines)-1].Note += "; " + backslashes
 		}
-		if clone.retained {
+		if exists {
 			line(statement{text: "ALTER USER " + clone.String() + " DISCARD OLD PASSWORD"})
 		}
 	}
@@ -528,14 +528,28 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 }
 
 // heldUntilNow is what to see to before an account is protected: who had CREATE USER may have it in hand, and keeps it.
-func heldUntilNow(of accountRow) string {
-	says := fmt.Sprintf("go on only if it shows no role that is not meant, and SHOW PROCESSLIST no connection of user "+
-		"%q but of the secret's clients: who had CREATE USER could have left them", of.user)
-	if of.retained {
-		says += fmt.Sprintf(". It has a second password too, which another may know: if no client uses the older one, "+
-			"ALTER USER %s DISCARD OLD PASSWORD first", of)
+// Which of two passwords is the secret's is not known when the line is run: that of AWSCURRENT may be the older one.
+func heldUntilNow(of accountRow, inUse bool) string {
+	says := fmt.Sprintf("go on only if all are 0, for who had CREATE USER could have left them: where it is a role of "+
+		"others, REVOKE it from those (mysql.role_edges); KILL its connections (SHOW PROCESSLIST); a second password "+
+		"ends by ALTER USER %s DISCARD OLD PASSWORD", of)
+	if inUse {
+		says = fmt.Sprintf("go on only if it is no role of others (or REVOKE it from those, mysql.role_edges), SHOW "+
+			"GRANTS FOR %[1]s shows no role that is not meant, and SHOW PROCESSLIST no connection of its user but of "+
+			"the secret's clients: who had CREATE USER could have left them. If it has a second password, the newer "+
+			"one may be another's: ALTER USER %[1]s IDENTIFIED BY 'PASSWORD', with the one in AWSCURRENT, and then "+
+			"ALTER USER %[1]s DISCARD OLD PASSWORD", of)
 	}
 	return says
+}
+
+// heldQuery shows what of an account no SHOW CREATE USER shows: who has it as a role, and a second password.
+func heldQuery(of account) string {
+	user, host := quoteText(of.user), quoteText(of.host)
+	return "SELECT (SELECT COUNT(*) FROM mysql.role_edges WHERE FROM_USER = " + user + " AND FROM_HOST = " + host +
+		") AS role_of, (SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = " + user +
+		") AS connections, COUNT(User_attributes->'$.additional_password') AS second_password FROM mysql.user " +
+		"WHERE User = " + user + " AND Host = " + host
 }
 
 // backslashes is for a line that has some.

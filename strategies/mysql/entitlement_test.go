@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -384,6 +385,44 @@ func TestWhatNoRotationGives(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// TestWhatMayBeLeftOfAnAccount: the line before the one that protects a clone shows who has it as a role, its connections
+// and a second password, which end what is said to end them; and it shows nothing of one that has none.
+func TestWhatMayBeLeftOfAnAccount(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			t.Skip("MariaDB has no SYSTEM_USER")
+		}
+		shows := func(of string) string {
+			return s.ask(t, "SELECT CONCAT_WS(' ', role_of, connections, second_password) FROM ("+heldQuery(at(of))+") q")
+		}
+		clone, other := s.user(t, "SELECT ON *.*"), s.user(t, "SELECT ON *.*")
+		if got := shows(clone.User); got != "0 0 0" {
+			t.Errorf("of an account that has nothing: %s", got)
+		}
+		s.run(t, "GRANT "+at(clone.User).String()+" TO "+at(other.User).String())
+		db, err := s.Connect(t.Context(), clone.User, clone.Password.Reveal(), "")
+		ok(t, err)
+		defer db.Close()
+		conn, err := db.Conn(t.Context())
+		ok(t, err)
+		defer conn.Close()
+		newer := password()
+		s.run(t, "ALTER USER "+at(clone.User).String()+" IDENTIFIED BY '"+newer.Reveal()+"' RETAIN CURRENT PASSWORD")
+		if got := shows(clone.User); got != "1 1 1" {
+			t.Errorf("of one with a member, a connection and a second password: %s", got)
+		}
+		// The secret has the older one: to discard that alone would lock clients out.
+		note := heldUntilNow(accountRow{account: at(clone.User)}, true)
+		for _, line := range regexp.MustCompile("ALTER USER `[^`]+`@`[^`]+` (?:IDENTIFIED BY 'PASSWORD'|DISCARD OLD PASSWORD)").
+			FindAllString(note, -1) {
+			s.run(t, strings.Replace(line, "'PASSWORD'", "'"+clone.Password.Reveal()+"'", 1))
+		}
+		ok(t, engine().Ping(t.Context(), clone))
+		clone.Password = newer
+		wants(t, engine().Ping(t.Context(), clone), rotator.KindLoginRejected)
 	})
 }
 

@@ -152,6 +152,11 @@ func (s *session) guessTwins(ctx context.Context) (twins []string, unseen []stra
 // ownGrants are those of the account that asks, with its active roles.
 const ownGrants = "SHOW GRANTS"
 
+// discard ends a password that is retained, in a sentence. Until a rotation has set another, that may be AWSCURRENT's:
+// who may alter the account can have made it the older one.
+const discard = "To discard it, after the next rotation and not before, for AWSCURRENT may have the older one: " +
+	"ALTER USER %s DISCARD OLD PASSWORD"
+
 // guessRetained adds that a second password may be there, of an account that may keep one and
 // may not see mysql.user.
 func (s *session) guessRetained(ctx context.Context, all []strategies.Warning) ([]strategies.Warning, error) {
@@ -164,7 +169,7 @@ func (s *session) guessRetained(ctx context.Context, all []strategies.Warning) (
 	}
 	return append(all, strategies.Warn("account %s may keep a second password (APPLICATION_PASSWORD_ADMIN). If dual "+
 		"passwords rotated it before, the old one goes on letting clients in, and a rotation without them leaves it. "+
-		"To discard it: ALTER USER %s DISCARD OLD PASSWORD", s.actingAccount, s.actingAccount)), nil
+		discard, s.actingAccount, s.actingAccount)), nil
 }
 
 // refuseTwins stops a change that reaches one account of a name where clients may be
@@ -211,7 +216,7 @@ func (s *session) rowCaveats(rows []accountRow) []strategies.Warning {
 	for _, r := range rows {
 		if r.retained {
 			all = append(all, strategies.Warn("account %s has a retained second password, which lets clients in, and "+
-				"a rotation without dual passwords leaves it. To discard it: ALTER USER %s DISCARD OLD PASSWORD", r, r))
+				"a rotation without dual passwords leaves it. "+discard, r, r))
 		}
 		if n := attemptsOf(r.rules["attempts"]); n > 0 {
 			all = append(all, attemptsWarning(r.account, n))
