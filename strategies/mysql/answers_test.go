@@ -213,7 +213,7 @@ func TestABlockedAccount(t *testing.T) {
 					ok(t, engine().Ping(t.Context(), app))
 					clients()
 				}
-				if strings.Contains(f.Run, "FLUSH") {
+				if s.MariaDB && strings.Contains(f.Run, "FLUSH") {
 					if err := engine().Ping(t.Context(), app); err == nil {
 						t.Error("the server had forgotten the wrong passwords: FLUSH PRIVILEGES is of no use")
 					}

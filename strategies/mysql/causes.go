@@ -137,6 +137,8 @@ func Causes() []dial.Cause {
 				Note: "keep what it shows. What comes next is for each host that has a limit"}},
 			Fix: liftAttempts, For: toUnblock, Note: backOnceMoved,
 			Lines: []rotator.Fix{
+				{By: rotator.ByAdministrator, Run: flush, Note: flushDoes,
+					For: "if it is blocked still, as where the user has several accounts, and another is meant"},
 				{By: rotator.ByAdministrator, For: whoseLogins, Run: refusedLogins, Note: refusedNote},
 				{By: rotator.ByAdministrator, Run: "ALTER USER {user}@`%` FAILED_LOGIN_ATTEMPTS " + itsLimit,
 					Turn: rotator.TurnLast, For: limitBack, Note: shownLimit + "; " + itsHost}}},

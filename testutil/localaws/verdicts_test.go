@@ -187,6 +187,7 @@ func (s *scene) run(fix rotator.Fix) {
 		statement = strings.ReplaceAll(statement, "'PASSWORD'", "'"+password+"'")
 		statement = strings.ReplaceAll(statement, ">PASSWORD", fmt.Sprintf("#%x", sha256.Sum256([]byte(password))))
 	}
+	statement = strings.ReplaceAll(statement, "ITS-LIMIT", "2")
 	s.exec(statement)
 }
 
