@@ -197,8 +197,7 @@ func TestANodeThatWasTakenOutIsNamed(t *testing.T) {
 }
 
 // TestServersOfSeveral: users are replicated neither to replicas nor to nodes of a cluster. A secret that names one
-// server
-// alone is told so, whichever server it names; one that names both changes both, in each way there is.
+// server alone is told so, whichever server it names; one that names both changes both, in each way there is.
 func TestServersOfSeveral(t *testing.T) {
 	t.Parallel()
 	for _, release := range dbserver.ValkeysInTier(t) {
