@@ -225,6 +225,7 @@ func (s *Store) keyFixes(ctx context.Context, of permissions.Secret, actions ...
 		show := inShell("aws kms get-key-policy --key-id %s --policy-name default --query Policy --output text "+
 			">policy.json", of.Key)
 		show.For = "where the policy of the key does not leave that to IAM, to have it in policy.json" + placeOf(of.Key)
+		show.Note = "if a statement in it denies this to the role, change that one: no Allow overrides a Deny"
 		add := inShell("echo %s >>policy.json", statement)
 		add.For = "with the statement for the function at its end, to be moved into the list Statement"
 		add.Note = strings.TrimPrefix(strings.TrimPrefix(line, statement), ". ")

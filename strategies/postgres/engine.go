@@ -126,10 +126,11 @@ func (e Engine) Observe(ctx context.Context, login strategies.Login) (seen strin
 
 // acceptedElsewhere marks the error of a session whose statement came to no end, where another database shows that the
 // password is the one set: the owner of one may keep each statement in it from an end (by a setting of a time limit, or
-// a lock on a catalogue), and clients of the other databases need the password no less.
+// a lock on a catalogue), and clients of the other databases need the password no less. A pooler may have that database
+// at another server.
 func (e Engine) acceptedElsewhere(ctx context.Context, login strategies.Login, err error) error {
 	other := e.Traits().Database
-	if login.Database == other {
+	if login.Database == other || login.PoolerForwardsLogins {
 		return err
 	}
 	login.Database = other
