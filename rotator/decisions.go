@@ -198,8 +198,8 @@ const noneWorks = "no labeled version works. In this order: (1) Find the cause, 
 	"its clients use the other. (2) Where wrong values were stored, a backup of the " +
 	"database was restored, or AWSPENDING was removed after setSecret had set its password, an older version may " +
 	"still be right: have status test it, as printed below, and roll back to it if it works. (3) Else, as a " +
-	"superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is gone). " +
-	"Then run status again, and rotate once AWSCURRENT works: a log of the server may have kept the password as typed"
+	"superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is gone), " +
+	"and rotate once that works: a log of the server may have kept it as it was typed. Then run status again"
 
 // storePending stands in a reason before ", as printed below", where a line with joinVersions is.
 const storePending = "Store it beside all else that AWSCURRENT has"

@@ -87,8 +87,8 @@ func (c *diagnoser) compareMembers() {
 		lost = append(lost[:most], fmt.Sprintf("%d more", n-most))
 	}
 	if lost != nil {
-		c.note(previous, fmt.Sprintf("it lacks members of version %s: %s. Add them again, once the label has moved",
-			current, strings.Join(lost, ", ")))
+		c.note(previous, fmt.Sprintf("it lacks members of version %s: %s. Add those that clients need again, once the "+
+			"label has moved", current, strings.Join(lost, ", ")))
 	}
 }
 
@@ -132,6 +132,8 @@ type diagnoser struct {
 	unusable error
 	// perhaps is what ends what may be so of AWSCURRENT on purpose.
 	perhaps []Fix
+	// back is among them, where AWSCURRENT may be another environment's: before anything else is done.
+	back []Fix
 	// readOnly is how a server says that it takes no changes which lets another version in than AWSCURRENT, or a
 	// superuser who sees that AWSCURRENT has another password; nil: it takes them, or that was not found out.
 	readOnly error
@@ -298,7 +300,7 @@ func (c *diagnoser) compareServers() {
 	l := c.probes[current] // whose other lines are about a server that may be wrong
 	l.fixes = slices.Insert(l.fixes, 0, back)
 	c.probes[current] = l
-	c.perhaps = append(c.perhaps, back)
+	c.perhaps, c.back = append(c.perhaps, back), []Fix{back}
 	if pending != "" {
 		c.noteFix(pending, "", []Fix{back})
 	}
@@ -311,7 +313,8 @@ func wayBack(now, was secret.Document, m Metadata) (said string, back Fix) {
 	}
 	at, before := server(now), server(was)
 	return fmt.Sprintf("AWSCURRENT names the server %s, and AWSPREVIOUS names %s: if %[1]s is wrong, as where another "+
-			"environment's value was stored by hand, go back, before clients write there", at, before), Fix{By: ByShell,
+			"environment's value was stored by hand, go back, before clients write there (unless you have just done "+
+			"so)", at, before), Fix{By: ByShell,
 			For: fmt.Sprintf("%sif the server %s is wrong, to go back to %s, then run status again", BeforeRotating, at,
 				before),
 			Run: LabelMove{LabelCurrent, m.VersionWithLabel(LabelCurrent), m.VersionWithLabel(LabelPrevious)}.
@@ -1189,6 +1192,8 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 	}
 	if r.action == ActionNone {
 		d.Fixes = append(d.Fixes, c.perhaps...)
+	} else if r.action == ActionDiscard || r.action == ActionCancel {
+		d.Fixes = append(d.Fixes, c.back...)
 	}
 	inquiry := c.inquiry(r)
 	d.Fixes = append(d.Fixes, inquiry...)

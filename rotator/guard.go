@@ -36,7 +36,8 @@ func checkVersion(m Metadata, version string) (done bool, err error) {
 	}
 	if m.RotationEnabled != nil && !*m.RotationEnabled {
 		return false, fmt.Errorf("secret: %w: rotation is disabled (perhaps cancelled after this event was sent). "+
-			"To enable it: aws secretsmanager rotate-secret --secret-id %s", KindConflict, ShellWord(m.ARN))
+			"To enable it, unless it was cancelled on purpose: aws secretsmanager rotate-secret --secret-id %s",
+			KindConflict, ShellWord(m.ARN))
 	}
 	labels, known := m.Labels[version]
 	switch {

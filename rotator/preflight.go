@@ -507,7 +507,7 @@ func (x *examination) goBack(ctx context.Context, r Rotation, findings []Finding
 	at := slices.IndexFunc(findings, func(f Finding) bool {
 		return f.ID == "S10" && (f.Kind == KindConflict || f.Kind == KindMisconfigured)
 	})
-	if at < 0 {
+	if at < 0 || x.meta.VersionWithLabel(LabelPrevious) == "" {
 		return findings
 	}
 	was, err := r.ReadPrevious(ctx)

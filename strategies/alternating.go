@@ -314,9 +314,9 @@ func (a AlternatingUsers) comparePair(ctx context.Context, r rotator.Rotation, e
 		if pair.InUse() == pair.Clone {
 			alike = fmt.Sprintf("move clients to user %q and ", pair.Target) + alike
 		}
-		rotate := rotator.Fix{By: rotator.ByShell, For: "if a rotation is to " + alike + ", in place of that",
-			Turn: rotator.TurnLast,
-			Run:  "aws secretsmanager rotate-secret --secret-id " + rotator.ShellWord(r.SecretARN)}
+		rotate := rotator.Fix{By: rotator.ByShell, For: "if a rotation is to " + alike + ", in place of that " +
+			"(not where rotation was cancelled on purpose)", Turn: rotator.TurnLast,
+			Run: "aws secretsmanager rotate-secret --secret-id " + rotator.ShellWord(r.SecretARN)}
 		return rotator.Sentence{}, rotator.WithFix(fmt.Errorf("%w: %s", rotator.KindPrivilege, lacks), "",
 			append(lacks.Fixes, rotate)...)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,7 +17,10 @@ import (
 // something to do: a retry would change nothing while it cannot, and is not recommended then. What else is recommended
 // stays, and a rotation comes after.
 func (q *question) withFunction(ctx context.Context, d *rotator.Diagnosis) {
-	rotates := strings.Contains(strings.Join(d.Commands, " "), " rotate-secret ")
+	rotates := slices.ContainsFunc(d.Fixes, func(f rotator.Fix) bool {
+		return strings.HasPrefix(f.Run, "aws secretsmanager rotate-secret --secret-id ") &&
+			!strings.Contains(f.Run, " --rotation-")
+	})
 	if !q.here || !rotates && (d.Action == rotator.ActionNone || d.Action == rotator.ActionNotManaged) {
 		return
 	}

@@ -71,6 +71,7 @@ package mysql
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -153,9 +154,7 @@ func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
 		return err
 	}
 	login.Database = ""
-	none := e.ping(ctx, login)
-	switch rotator.KindOf(none) {
-	case rotator.KindMisconfigured, rotator.KindLoginRejected:
+	if none := e.ping(ctx, login); none != nil && !errors.As(none, new(rotator.AcceptedPassword)) {
 		return none
 	}
 	return err
@@ -258,8 +257,8 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 		return nil, err
 	}
 	warnings, err := s.warnings(ctx, user, all, sample)
-	for _, r := range targets {
-		warnings = append(warnings, s.unheld(ctx, r, false)...)
+	if len(targets) == 1 { // of several, checkHeld looks at each
+		warnings = append(warnings, s.unheld(ctx, targets[0], false)...)
 	}
 	return warnings, err
 }

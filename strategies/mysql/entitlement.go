@@ -468,9 +468,10 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 	switch random := clone.String() + " IDENTIFIED BY RANDOM PASSWORD"; {
 	case !exists:
 		line(statement{text: "CREATE USER " + random})
-	case c.markAlone: // whose password another may know, so that a rotation, too, changes it first (see align)
+	case c.markAlone, !c.inUse() && len(give) > 0: // others may know its password: who holds AWSPREVIOUS logs in by it
 		line(statement{text: "ALTER USER " + random})
 		lines[len(lines)-1].Note = rotateNow
+		line(statement{text: "ALTER USER " + clone.String() + " DISCARD OLD PASSWORD"})
 	}
 	if len(give) > 0 {
 		by := ""
@@ -504,9 +505,6 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 		if strings.Contains(mark, `\`) {
 			lines[len(lines)-1].Note += "; " + backslashes
 		}
-		if exists {
-			line(statement{text: "ALTER USER " + clone.String() + " DISCARD OLD PASSWORD"})
-		}
 	}
 	over, err := c.excess(ctx, original.account, missing)
 	if err != nil {
@@ -531,21 +529,22 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 // Which of two passwords is the secret's is not known when the line is run: that of AWSCURRENT may be the older one.
 func heldUntilNow(of accountRow, inUse bool) string {
 	says := fmt.Sprintf("go on only if all are 0, for who had CREATE USER could have left them: where it is a role of "+
-		"others, REVOKE it from those (mysql.role_edges); KILL its connections (SHOW PROCESSLIST); a second password "+
-		"ends by ALTER USER %s DISCARD OLD PASSWORD", of)
+		"others, REVOKE it from those (mysql.role_edges); KILL its connections (SHOW PROCESSLIST, by PROCESS); a "+
+		"second password ends by ALTER USER %s DISCARD OLD PASSWORD", of)
 	if inUse {
 		says = fmt.Sprintf("go on only if it is no role of others (or REVOKE it from those, mysql.role_edges), SHOW "+
 			"GRANTS FOR %[1]s shows no role that is not meant, and SHOW PROCESSLIST no connection of its user but of "+
 			"the secret's clients: who had CREATE USER could have left them. If it has a second password, the newer "+
-			"one may be another's: ALTER USER %[1]s IDENTIFIED BY 'PASSWORD', with the one in AWSCURRENT, and then "+
-			"ALTER USER %[1]s DISCARD OLD PASSWORD", of)
+			"one may be another's: ALTER USER %[1]s IDENTIFIED BY 'PASSWORD', with the one in AWSCURRENT (%[2]s; "+
+			"error 3638: %[3]s), and only if that succeeded ALTER USER %[1]s DISCARD OLD PASSWORD", of, typedTwice,
+			usedBefore)
 	}
 	return says
 }
 
 // heldQuery shows what of an account no SHOW CREATE USER shows: who has it as a role, and a second password.
 func heldQuery(of account) string {
-	user, host := quoteText(of.user), quoteText(of.host)
+	user, host := typedText(of.user), typedText(of.host)
 	return "SELECT (SELECT COUNT(*) FROM mysql.role_edges WHERE FROM_USER = " + user + " AND FROM_HOST = " + host +
 		") AS role_of, (SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = " + user +
 		") AS connections, COUNT(User_attributes->'$.additional_password') AS second_password FROM mysql.user " +

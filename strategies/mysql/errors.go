@@ -292,10 +292,13 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 			c.Lines[i].Run = strings.ReplaceAll(line.Run, once, limit)
 		}
 	}
-	if found := attemptsMade.FindStringSubmatch(e.Message); found != nil {
+	// FAILED_LOGIN_ATTEMPTS, in the words of error 3955
+	_, counted, _ := strings.Cut(e.Message, " due to ")
+	attempts, _, _ := strings.Cut(counted, " consecutive failed logins")
+	if _, err := strconv.Atoi(attempts); err == nil {
 		for i, line := range c.Lines {
-			c.Lines[i].Run = strings.ReplaceAll(line.Run, itsLimit, found[1])
-			c.Lines[i].Note = strings.ReplaceAll(line.Note, shownLimit+"; ", "")
+			c.Lines[i].Run = strings.ReplaceAll(line.Run, itsLimit, attempts)
+			c.Lines[i].Note = strings.ReplaceAll(line.Note, shownLimit, "for another host with what was shown of it")
 		}
 	}
 	c.Before, c.Lines = typedFixes(c.Before, login.User), typedFixes(c.Lines, login.User)
@@ -333,9 +336,6 @@ func typedFixes(lines []rotator.Fix, user string) []rotator.Fix {
 	}
 	return lines
 }
-
-// attemptsMade finds FAILED_LOGIN_ATTEMPTS in the words of error 3955.
-var attemptsMade = regexp.MustCompile(` due to (\d+) consecutive failed logins`)
 
 // limitOf finds the limit in the server's words, which end in it in each of its languages.
 var limitOf = regexp.MustCompile(`: (\d+)\)$`)

@@ -525,8 +525,11 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 
 // former gives an account another name.
 func former(r accountRow) rotator.Fix {
+	const longest, end = 32, "_former" // characters of a name on MySQL
+	name := []rune(r.user)
+	name = name[:min(len(name), longest-len(end))]
 	f := strategies.Fix(strategies.Login{}, fmt.Sprintf("RENAME USER %s TO %s", r,
-		account{user: r.user + "_former", host: r.host}))
+		account{user: string(name) + end, host: r.host}))
 	f.Note = "its clients, if it has any, then need that name"
 	return f
 }

@@ -63,6 +63,9 @@ func TestNoNameEndsWhatIsTyped(t *testing.T) {
 			if got := s.ask(t, "SELECT HEX("+constant+")"); got != fmt.Sprintf("%X", user) {
 				t.Errorf("%s: %s is another name than %q", name, constant, user)
 			}
+			if held := heldQuery(at(user)); !s.MariaDB && s.ask(t, "SELECT COUNT(*) FROM ("+held+") AS q") != "1" {
+				t.Errorf("%s: %s", name, held)
+			}
 			s.run(t, "DROP USER "+quoteIdent(user))
 		}
 	}

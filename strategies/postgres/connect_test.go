@@ -471,7 +471,7 @@ func TestMethods(t *testing.T) {
 			e.Roots = s.CAs
 			login := s.superuser()
 			// the server does not say which
-			wants(t, e.Ping(t.Context(), login), rotator.KindTLS, "none from here at all")
+			wants(t, e.Ping(t.Context(), login), rotator.KindTLS, `remove "ssl": false`, "or none is for it with TLS either")
 			login.TLS.Disabled = false
 			err := e.Ping(t.Context(), login)
 			wants(t, err, rotator.KindMisconfigured, "pg_hba.conf")

@@ -137,14 +137,16 @@ const loginsWait = "a session holds a lock on a catalog (pg_authid, pg_database)
 
 // catalogLocks is without views that read the roles or databases: it would wait for them, too.
 const catalogLocks = trusted + "SELECT DISTINCT pid, relation::regclass FROM pg_locks WHERE granted AND " +
-	"mode = 'AccessExclusiveLock' AND relation < 16384 AND pid <> pg_backend_pid()"
+	"mode = 'AccessExclusiveLock' AND relation < 16384 AND pid IS DISTINCT FROM pg_backend_pid()"
 
 func loginsWaitLine() rotator.Fix {
 	look := byAdministrator(catalogLocks)
 	look.For = "if an administrator's login waits, too, from a session that is open already: to see whose lock it is"
-	look.Note = "SELECT pg_catalog.pg_terminate_backend(pid) ends it. Without an open session: on the server's " +
-		"machine, ps shows logins that wait (authentication waiting, startup waiting) and sessions that are idle in " +
-		"transaction: kill PID (not -9) ends one; or restart the server (RDS: reboot)"
+	look.Note = "SELECT pg_catalog.pg_terminate_backend(pid) ends it; a row without a pid is a prepared transaction: " +
+		"SELECT * FROM pg_catalog.pg_prepared_xact(), then ROLLBACK PREPARED 'GID', after asking whose it is. " +
+		"Without an open session: on the server's machine, ps shows logins that wait (authentication waiting, " +
+		"startup waiting) and sessions that are idle in transaction: kill PID (not -9) ends one; or restart the " +
+		"server (RDS: reboot)"
 	return look
 }
 

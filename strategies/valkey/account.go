@@ -146,6 +146,7 @@ func (s *session) checkRules(a, clone account, proved bool) error {
 	}
 	give := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(a.name)+" "+typedRules(clone.rules)+
 		" -- on every node")
+	give.For = "if it was made again without its rules, to give it those"
 	return s.errorf(rotator.KindPrivilege, made+"user %q, the other of its pair, has rules still: %s, %s, then %s",
 		a.name, a.lacks(), clone.name, give, give.Note, saveUsers(s.save))
 }
@@ -183,7 +184,7 @@ func split(p secret.Password) string {
 
 // hashOf prints the SHA-256 of the password of a version, byte for byte.
 const hashOf = "aws secretsmanager get-secret-value --secret-id SECRET --version-stage LABEL --query SecretString " +
-	"--output text | jq -j .password | sha256sum"
+	"--output text | jq -j .password | sha256sum | cut -d ' ' -f 1"
 
 // overwrites is said of each command that saves users, and of a rotation, which runs one. No client can read the file:
 // whether it has more, the function does not see. save is that command, if it is known.
