@@ -1043,8 +1043,8 @@ func (c *diagnoser) compareEdited(ctx context.Context) {
 		"AWSPENDING", TurnLast
 	switch {
 	case untried && c.probes[previous].state == CredentialOtherTarget:
-		when = "if AWSCURRENT names the right user and target, to store the password of AWSPENDING beside all else " +
-			"that AWSCURRENT has"
+		when = "if AWSCURRENT names the right user and target, and was edited after setSecret, to store the password " +
+			"of AWSPENDING beside all else that AWSCURRENT has"
 	case untried:
 		when, turn = "if AWSCURRENT or AWSPENDING was edited after setSecret, to store the password of AWSPENDING "+
 			"beside all else that AWSCURRENT has", TurnFirst

@@ -740,7 +740,7 @@ var scenes = map[string]func(*scene){
 		}
 	},
 	"a dbname that is none was stored after setSecret, and AWSPREVIOUS is from before": func(s *scene) {
-		s.editedAfterSetSecret(false, "if AWSCURRENT names the right user and target, to store the password of AWSPENDING")
+		s.editedAfterSetSecret(false, "if AWSCURRENT names the right user and target, and was edited after setSecret, to store the password of AWSPENDING")
 	},
 	"a dbname that is none was stored twice after setSecret": func(s *scene) {
 		s.editedAfterSetSecret(true, "if AWSCURRENT or AWSPENDING was edited after setSecret")
