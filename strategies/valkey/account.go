@@ -146,7 +146,6 @@ func (s *session) checkRules(a, clone account, proved bool) error {
 	}
 	give := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(a.name)+" "+typedRules(clone.rules)+
 		" -- on every node")
-	give.For = "if it was made again without its rules, to give it those"
 	return s.errorf(rotator.KindPrivilege, made+"user %q, the other of its pair, has rules still: %s, %s, then %s",
 		a.name, a.lacks(), clone.name, give, give.Note, saveUsers(s.save))
 }
