@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
