@@ -156,7 +156,7 @@ func (r rule) text(printed []Fix, query bool) string {
 	if !slices.ContainsFunc(printed, func(f Fix) bool { return strings.Contains(f.Run, joinVersions) }) {
 		text = strings.Replace(text, storePending+", as printed below", storePending, 1)
 	}
-	if slices.ContainsFunc(printed, Fix.takesPassword) { // what mends it may be to set one
+	if slices.ContainsFunc(printed, Fix.TakesPassword) { // what mends it may be to set one
 		besides = strings.Replace(besides, "set no password, and ", "", 1)
 	}
 	if besides != "" && printed != nil {

@@ -1259,7 +1259,7 @@ func (c *diagnoser) fixesOf(id, label string) []Fix {
 		all = append(all, FixesOf(l.err)...)
 	}
 	for i, f := range all {
-		if f.PasswordOf != "" || !f.takesPassword() {
+		if f.PasswordOf != "" || !f.TakesPassword() {
 			continue
 		}
 		for _, version := range [][2]string{{id, label}, {current, LabelCurrent}, {previous, LabelPrevious},
@@ -1309,7 +1309,7 @@ func (c *diagnoser) inquiry(r rule) []Fix {
 			all[i].For = toFindTheCause
 		}
 		for user, label := range labels {
-			if f.takesPassword() && f.IsFor(user) {
+			if f.TakesPassword() && f.IsFor(user) {
 				all[i].PasswordOf = label
 			}
 		}

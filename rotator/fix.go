@@ -117,14 +117,15 @@ func (f Fix) lead() string {
 		text = "to fix it"
 	}
 	text += ", " + cmp.Or(f.Who, Runners{Superuser: true}.words(f.By))
-	if f.takesPassword() {
+	if f.TakesPassword() {
 		text += ", with the password in " + cmp.Or(f.PasswordOf, "the version that is for the user") +
 			" in place of PASSWORD"
 	}
 	return text
 }
 
-func (f Fix) takesPassword() bool {
+// TakesPassword says whether a password is typed in it, in place of PASSWORD.
+func (f Fix) TakesPassword() bool {
 	return strings.Contains(f.Run, "'PASSWORD'") || strings.Contains(f.Run, ">PASSWORD")
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 )
@@ -67,7 +66,7 @@ func firstWorking(candidates ...candidate) (Login, string, error) {
 func labelled(err error, label string) []rotator.Fix {
 	fixes := rotator.FixesOf(err)
 	for i, fix := range fixes {
-		if fix.PasswordOf == "" && (strings.Contains(fix.Run, "'PASSWORD'") || strings.Contains(fix.Run, ">PASSWORD")) {
+		if fix.PasswordOf == "" && fix.TakesPassword() {
 			fixes[i].PasswordOf = label
 		}
 	}

@@ -20,9 +20,10 @@ type invokeError struct {
 const (
 	lookAtConcurrency = "aws lambda get-function-concurrency --function-name FUNCTION"
 	startAgain        = "aws lambda delete-function-concurrency --function-name FUNCTION"
-	stopped           = "look at its reserved concurrency first: 0 stops it. If that was not on purpose, remove it"
-	lookAtSettings    = "aws lambda get-function-configuration --function-name FUNCTION"
-	lookAtKey         = "look at KMSKeyArn"
+	stopped           = "look at its reserved concurrency first: 0 stops it. If that was not on purpose, remove it. " +
+		"If it is not 0, run this again"
+	lookAtSettings = "aws lambda get-function-configuration --function-name FUNCTION"
+	lookAtKey      = "look at KMSKeyArn"
 )
 
 // invokeErrors is read from the top: the first row that fits.
@@ -30,12 +31,12 @@ func invokeErrors() []invokeError {
 	return []invokeError{
 		{[]string{"TooManyRequests"}, lambdatypes.ThrottleReasonReservedFunctionConcurrentInvocationLimitExceeded,
 			"its reserved concurrency is 0, or used up",
-			stopped + ". If it is not 0, run this again", []string{lookAtConcurrency, startAgain}},
+			stopped, []string{lookAtConcurrency, startAgain}},
 		{[]string{"TooManyRequests"}, lambdatypes.ThrottleReasonConcurrentInvocationLimitExceeded,
 			"the concurrency of the account in this Region is used up",
 			"run this again; if that lasts, look for the function that uses it up, or raise the quota", nil},
 		{[]string{"TooManyRequests"}, "", "a rate or concurrency was exceeded",
-			stopped + ". If it is not 0, run this again", []string{lookAtConcurrency, startAgain}},
+			stopped, []string{lookAtConcurrency, startAgain}},
 		{[]string{"ResourceNotFound"}, "", "there is no such function, version or alias in this Region and account",
 			"deploy it again, or correct the name or the Region", nil},
 		{[]string{"AccessDenied"}, "", "the credentials of this machine may not invoke it",

@@ -76,7 +76,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing "+
 			"over, or a proxy in between has no database behind it"
 		if st.phase == loggingIn && st.method == authUnknown && login.TLS.Disabled {
-			sentence += ", or " + dial.ProxyProtocol + ` (the server's log then has "invalid length of startup packet")`
+			sentence += ", or " + dial.ProxyProtocol + inLog
 		}
 	case st.phase == loggingIn:
 		kind, sentence = rotator.KindMisconfigured, classifyLogin(login, st.method)
@@ -177,6 +177,9 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 	return fmt.Sprintf("no response from the server %s: it is overloaded, or the network was cut", within)
 }
 
+// inLog is what a server logs that is greeted by the PROXY protocol.
+const inLog = ` (the server's log then has "invalid length of startup packet")`
+
 // classifyTLS reads a failed handshake, and what comes before it on PostgreSQL's port.
 func classifyTLS(login strategies.Login, roots *x509.CertPool, err error) (rotator.Kind, string) {
 	switch {
@@ -193,7 +196,7 @@ func classifyTLS(login strategies.Login, roots *x509.CertPool, err error) (rotat
 	}
 	kind, says := dial.ClassifyTLS(login, roots, err)
 	if strings.HasSuffix(says, dial.ProxyProtocol) {
-		says += ` (the server's log then has "invalid length of startup packet")`
+		says += inLog
 	}
 	return kind, says
 }
